@@ -1,0 +1,29 @@
+//! The engine: plain Rust, no C types. A request becomes a plan of pieces; each piece is fetched, decoded and scattered
+//! into the caller's memory; the last job to let go completes the operation, once.
+//!
+//! ```text
+//! read ──► plan (grid, plan) ──► fetch (storage, shard) ──► decode (codec) ──► scatter ──► Completer
+//! ```
+
+pub mod array;
+pub mod codec;
+pub mod dtype;
+pub mod error;
+pub mod fork;
+pub mod grid;
+pub mod open;
+pub mod operation;
+pub mod plan;
+pub mod pool;
+pub mod read;
+pub mod region;
+pub mod runtime;
+pub mod scatter;
+pub mod scratch;
+pub mod shard;
+pub mod stats;
+
+use smallvec::SmallVec;
+
+/// One number a dimension; on the stack for up to four dimensions.
+pub type Dims<T> = SmallVec<[T; 4]>;
