@@ -1,0 +1,90 @@
+# make help lists the targets. Everything lives in .venv, and cargo's artefacts in a cache outside the clone
+# (scripts/rust_env.py says where), so a second run or a second clone reuses what the first built.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+CARGO = $(PY) scripts/rust_env.py cargo
+PYTEST_ARGS ?=
+PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
+
+# What a C compiler and cargo are told to do must not depend on the user's shell.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python lint-c format bench wheel clean \
+        clean-cache
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+tools:
+	@sh scripts/check-tools.sh >/dev/null
+
+$(VENV)/.made: scripts/check-tools.sh
+	@python=$$(sh scripts/check-tools.sh) && echo "zarrs_c: making $(VENV) with $$python" && \
+	  "$$python" -m venv $(VENV)
+	@$(PY) -m pip install -q --upgrade 'pip>=25.1'
+	@touch $@
+
+# One stamp for each group of pyproject.toml that is installed.
+$(VENV)/.group-%: pyproject.toml $(VENV)/.made
+	@echo "zarrs_c: installing the Python packages of the group '$*'"
+	@$(PY) -m pip install -q --group $*
+	@touch $@
+
+# Editable in "compat" mode: with the default mode `cimport zarrs_c` from another project would not be found.
+$(VENV)/.installed: pyproject.toml setup.py MANIFEST.in $(VENV)/.group-build
+	@echo "zarrs_c: building (the first time, with all dependencies in Rust, takes some minutes)"
+	@$(PY) scripts/rust_env.py $(PY) -m pip install -q --no-build-isolation --config-settings editable_mode=compat \
+	  --editable .
+	@touch $@
+
+build: tools $(VENV)/.installed ## build the library and the Cython modules, install into .venv (editable)
+	@$(PY) scripts/rust_env.py $(PY) setup.py -q build_ext --inplace
+
+demo: build $(VENV)/.group-demo ## the main job on real data: draws the world
+	@$(PY) examples/demo/prepare.py
+	@$(PY) examples/demo/main.py
+
+test: lint test-rust test-python ## all that CI runs: lint, Rust tests, Python, C and header tests
+
+test-rust: tools $(VENV)/.group-build
+	$(CARGO) test --release --locked
+
+test-python: build $(VENV)/.group-test $(VENV)/.group-demo
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: lint-rust lint-python lint-c ## rustfmt, clippy, ruff, mypy, clang-format
+
+lint-rust: tools $(VENV)/.group-build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+lint-python: build $(VENV)/.group-lint
+	$(VENV)/bin/ruff check $(wildcard $(PYTHON_CODE))
+	$(VENV)/bin/ruff format --check $(wildcard $(PYTHON_CODE))
+	$(VENV)/bin/mypy
+	$(PY) -m mypy.stubtest zarrs_c
+
+lint-c: $(VENV)/.group-lint
+	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files '*.h' '*.c' '*.cpp')
+
+format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format, clang-format
+	$(CARGO) fmt --all
+	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
+	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
+	$(VENV)/bin/clang-format -i $$(git ls-files '*.h' '*.c' '*.cpp')
+
+ifneq ($(wildcard benchmarks/Makefile),)
+bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers
+	$(MAKE) -C benchmarks PY=$(abspath $(PY))
+endif
+
+wheel: tools $(VENV)/.group-build ## a wheel in dist/
+	$(PY) scripts/rust_env.py $(PY) -m pip wheel -q --no-build-isolation --no-deps --wheel-dir dist .
+
+clean: ## remove what was built in the clone
+	rm -rf $(VENV) build dist target *.egg-info zarrs_c/lib zarrs_c/include zarrs_c/*.c zarrs_c/*.so zarrs_c/*.dylib
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .cache
+
+clean-cache: ## remove cargo's artefacts of every clone of yours
+	rm -rf "$${ZARRS_C_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/zarrs_c}"
