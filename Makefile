@@ -6,7 +6,6 @@ CARGO = $(PY) scripts/rust_env.py cargo
 PYTEST_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 
-# What a C compiler and cargo are told to do must not depend on the user's shell.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -80,6 +79,7 @@ bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the p
 endif
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
+	rm -rf build/lib* build/bdist*
 	$(PY) scripts/rust_env.py $(PY) -m pip wheel -q --no-build-isolation --no-deps --wheel-dir dist .
 
 clean: ## remove what was built in the clone

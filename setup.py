@@ -89,6 +89,8 @@ setup(
             binding=Binding.NoBinding,
             debug=False,  # in-place builds would be unoptimised otherwise
             strip=Strip.Debug,
+            # The crate's own types, not cdylib alone: else `cargo test` and this would rebuild it in turns.
+            args=["--crate-type", "cdylib,rlib"],
             cargo_manifest_args=["--locked"],
         )
     ],

@@ -6,7 +6,7 @@ command in it:
 
     python scripts/rust_env.py cargo test --release
 
-A variable that is already set is left as it is.
+A variable that is already set is left as it is: a CARGO_TARGET_DIR of your own is yours alone to share.
 """
 
 from __future__ import annotations
@@ -29,11 +29,36 @@ def shared_target_dir() -> Path:
     """A cargo target folder outside the clone, for this Cargo.lock and this compiler.
 
     It survives `git clean` and serves every clone, and a changed lock file or compiler starts a fresh one.
+    Whoever builds in it takes it over first (`take_over`).
     """
     key = hashlib.sha256((ROOT / "Cargo.lock").read_bytes() + output_of("rustc", "-vV").encode())
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = os.environ.get("ZARRS_C_CACHE") or Path(cache) / "zarrs_c"
     return Path(cache).absolute() / f"target-{key.hexdigest()[:12]}"
+
+
+def take_over(target: Path) -> None:
+    """Make the shared folder this clone's until the process that we become has ended.
+
+    cargo keeps the crates of different clones apart, except for the name of the cdylib: after a build in clone B,
+    cargo in clone A finds its own fingerprint fresh and hands out B's library. So one clone builds at a time, and
+    a change of clone forgets the fingerprints of our own crate (never those of its dependencies).
+    """
+    import fcntl  # not on Windows, where setup.py needs the rest of this file
+
+    target.mkdir(parents=True, exist_ok=True)
+    lock = os.open(target / "clone.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"zarrs_c: waiting for another build in {target}", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    os.set_inheritable(lock, True)
+    owner = target / "clone.path"
+    if not owner.exists() or owner.read_text() != str(ROOT):
+        for fingerprint in target.glob("*/.fingerprint/zarrs_c-*"):
+            shutil.rmtree(fingerprint)
+        owner.write_text(str(ROOT))
 
 
 def compiler_include_dir() -> str | None:
@@ -87,14 +112,14 @@ def set_tools(env: dict[str, str] | os._Environ[str]) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
     env = os.environ
     if not env.get("CARGO_TARGET_DIR"):
-        env["CARGO_TARGET_DIR"] = str(shared_target_dir())
+        target = shared_target_dir()
+        take_over(target)
+        env["CARGO_TARGET_DIR"] = str(target)
     set_tools(env)
-    if len(sys.argv) == 1:
-        for name in ("CARGO_TARGET_DIR", "LIBCLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS", "PATH"):
-            print(f"export {name}='{env.get(name, '')}'")
-        return
     os.chdir(ROOT)
     os.execvp(sys.argv[1], sys.argv[1:])
 
