@@ -1,0 +1,3 @@
+//! zarrs_c.
+pub mod engine;
+pub mod storage;

@@ -13,6 +13,7 @@ pub mod fork;
 pub mod grid;
 pub mod open;
 pub mod operation;
+pub mod place;
 pub mod plan;
 pub mod pool;
 pub mod read;

@@ -83,7 +83,11 @@ impl Operation {
             ended: Mutex::default(),
             changed: Condvar::new(),
         });
-        let completer = Completer { operation: operation.clone(), output: Mutex::default(), on_complete };
+        let completer = Completer {
+            operation: operation.clone(),
+            output: Mutex::default(),
+            on_complete: Mutex::new(on_complete),
+        };
         Ok((operation, completer))
     }
 
@@ -159,6 +163,11 @@ impl Operation {
         self.cancel_requested.load(Ordering::Acquire)
     }
 
+    /// The status of a region that has not failed: 0, unless its work may have been skipped.
+    pub fn skipped_status(&self) -> i32 {
+        if self.skipped.load(Ordering::Acquire) { Status::Cancelled as i32 } else { 0 }
+    }
+
     /// The operation's outcome, judged when its last job has let go.
     fn verdict(&self) -> Option<Error> {
         if let Some(error) = self.failure.get() {
@@ -181,7 +190,8 @@ impl Operation {
 pub struct Completer {
     operation: Arc<Operation>,
     output: Mutex<Output>,
-    on_complete: Option<OnComplete>,
+    /// In a mutex only so that jobs may share the completer: nothing but the drop takes it.
+    on_complete: Mutex<Option<OnComplete>>,
 }
 
 impl Completer {
@@ -201,7 +211,7 @@ impl Drop for Completer {
         let error = operation.verdict();
         let output = std::mem::take(self.output.get_mut().unwrap());
         let bytes = operation.counters.get(Counter::BytesPlaced);
-        match self.on_complete.take() {
+        match self.on_complete.get_mut().unwrap().take() {
             None => operation.end(error, output, bytes, false),
             Some(on_complete) => {
                 let result = match &error {

@@ -118,3 +118,25 @@ impl CodecPool {
         None
     }
 }
+
+/// Work of one unit.
+pub struct Once(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Once {
+    pub fn new(job: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(job))))
+    }
+}
+
+impl Work for Once {
+    fn claim(&self) -> Option<Claim> {
+        Some(Claim { unit: 0, more: false })
+    }
+
+    fn run(self: Arc<Self>, _unit: usize) {
+        let job = self.0.lock().unwrap().take();
+        if let Some(job) = job {
+            job();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Bytes-to-bytes codecs, decoded into buffers of bounded size.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::Read;
+use std::sync::Arc;
+
+use zarrs::array::BytesRepresentation;
+use zarrs::array::codec::api::{BytesToBytesCodecTraits, CodecOptions};
+use zarrs::array::codec::{BloscCodec, Bz2Codec, Crc32cCodec, GzipCodec, ZlibCodec, ZstdCodec};
+
+use super::super::error::{Error, Result};
+use super::super::scratch::PageBuf;
+
+/// One bytes-to-bytes codec.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Zstd,
+    Blosc,
+    Gzip,
+    Zlib,
+    Bz2,
+    Crc32c,
+    /// Through zarrs.
+    Other(Arc<dyn BytesToBytesCodecTraits>),
+}
+
+impl Step {
+    pub fn new(codec: &Arc<dyn BytesToBytesCodecTraits>) -> Self {
+        let any = codec.as_any();
+        match () {
+            () if any.is::<ZstdCodec>() => Self::Zstd,
+            () if any.is::<BloscCodec>() => Self::Blosc,
+            () if any.is::<GzipCodec>() => Self::Gzip,
+            () if any.is::<ZlibCodec>() => Self::Zlib,
+            () if any.is::<Bz2Codec>() => Self::Bz2,
+            () if any.is::<Crc32cCodec>() => Self::Crc32c,
+            () => Self::Other(codec.clone()),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Blosc => "blosc",
+            Self::Gzip => "gzip",
+            Self::Zlib => "zlib",
+            Self::Bz2 => "bz2",
+            Self::Crc32c => "crc32c",
+            Self::Other(_) => "codec",
+        }
+    }
+
+    /// Decode `input` into `out`, which holds as much as may come out; returns how much did.
+    fn decompress(&self, input: &[u8], out: &mut [u8]) -> Result<usize> {
+        let room = out.len();
+        let result = match self {
+            Self::Zstd => zstd(input, out),
+            Self::Blosc => blosc(input, out),
+            Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
+            Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
+            Self::Bz2 => read_all(bzip2::read::MultiBzDecoder::new(input), out),
+            Self::Crc32c | Self::Other(_) => unreachable!("decoded without a buffer of ours"),
+        };
+        result.map_err(|text| {
+            let (name, n) = (self.name(), input.len());
+            Error::codec(format_args!("{name} cannot decode {n} bytes into at most {room}: {text}"))
+        })
+    }
+}
+
+/// What the steps leave: where the decoded bytes are.
+pub enum Output<'a> {
+    Slice(&'a [u8]),
+    Owned(Vec<u8>),
+    /// In the caller's destination, as many as it holds.
+    Direct,
+}
+
+/// The most bytes that may come out of each step, in encoding order: `limits[i]` is the input of step `i`.
+pub fn limits(first: &BytesRepresentation, steps: &[Arc<dyn BytesToBytesCodecTraits>], decoded_len: usize) -> Vec<usize> {
+    // For codecs without a known bound: what an honest one may need beyond the elements themselves.
+    let generous = decoded_len.saturating_mul(2).saturating_add(1 << 20);
+    let mut representation = *first;
+    let mut limits = Vec::with_capacity(steps.len());
+    for (i, step) in steps.iter().enumerate() {
+        let bound = representation.size().map_or(generous, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        // Only the array-to-bytes codec's output is of exact size. Other encoders than zarrs' may exceed its bounds.
+        limits.push(if i == 0 { bound } else { bound.max(generous) });
+        representation = step.encoded_representation(&representation);
+    }
+    limits
+}
+
+/// Decode `input` through `steps`, last one first. With `direct`, the bytes go there if the first step can put them
+/// there, in which case exactly as many must come.
+pub fn decode<'a>(
+    steps: &[Step],
+    limits: &[usize],
+    input: &'a [u8],
+    buffers: &'a mut [PageBuf; 2],
+    mut direct: Option<&mut [u8]>,
+    options: &CodecOptions,
+) -> Result<Output<'a>> {
+    enum At {
+        Input(usize, usize),
+        Buffer(usize, usize, usize),
+        Owned(Vec<u8>),
+    }
+    let mut at = At::Input(0, input.len());
+    for (i, step) in steps.iter().enumerate().rev() {
+        let [first, second] = &mut *buffers;
+        let (current, spare, spare_index): (&[u8], &mut PageBuf, usize) = match &at {
+            At::Input(start, end) => (&input[*start..*end], first, 0),
+            At::Buffer(0, start, end) => (&first.get(*end)?[*start..], second, 1),
+            At::Buffer(_, start, end) => (&second.get(*end)?[*start..], first, 0),
+            At::Owned(bytes) => (&bytes[..], first, 0),
+        };
+        at = match step {
+            Step::Crc32c => {
+                let len = checked_crc32c(current)?.len();
+                match at {
+                    At::Input(start, _) => At::Input(start, start + len),
+                    At::Buffer(buffer, start, _) => At::Buffer(buffer, start, start + len),
+                    At::Owned(mut bytes) => {
+                        bytes.truncate(len);
+                        At::Owned(bytes)
+                    }
+                }
+            }
+            Step::Other(codec) => {
+                let representation = BytesRepresentation::BoundedSize(limits[i] as u64);
+                let decoded = codec.decode(Cow::Borrowed(current), &representation, options);
+                At::Owned(decoded.map_err(Error::codec)?.into_owned())
+            }
+            _ if i == 0 && direct.is_some() => {
+                let out = direct.take().expect("checked");
+                let len = step.decompress(current, out)?;
+                if len != out.len() {
+                    return Err(wrong_length(len, out.len()));
+                }
+                return Ok(Output::Direct);
+            }
+            _ => {
+                let len = step.decompress(current, spare.get(limits[i])?)?;
+                At::Buffer(spare_index, 0, len)
+            }
+        };
+    }
+    Ok(match at {
+        At::Input(start, end) => Output::Slice(&input[start..end]),
+        At::Buffer(buffer, start, end) => Output::Slice(&buffers[buffer].get(end)?[start..]),
+        At::Owned(bytes) => Output::Owned(bytes),
+    })
+}
+
+pub fn wrong_length(got: usize, expected: usize) -> Error {
+    Error::codec(format_args!("the chunk decodes to {got} bytes, expected {expected}"))
+}
+
+/// The bytes before a crc32c checksum that holds.
+fn checked_crc32c(input: &[u8]) -> Result<&[u8]> {
+    let Some((bytes, stored)) = input.split_last_chunk::<4>() else {
+        return Err(Error::codec(format_args!("{} bytes are too few for a crc32c checksum", input.len())));
+    };
+    let (stored, computed) = (u32::from_le_bytes(*stored), crc32c::crc32c(bytes));
+    if stored != computed {
+        return Err(Error::codec(format_args!("crc32c checksum is {computed:#010x}, stored is {stored:#010x}")));
+    }
+    Ok(bytes)
+}
+
+fn zstd(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
+    thread_local!(static CONTEXT: RefCell<zstd_safe::DCtx<'static>> = RefCell::new(zstd_safe::DCtx::create()));
+    CONTEXT.with(|context| {
+        context.borrow_mut().decompress(out, input).map_err(|code| zstd_safe::get_error_name(code).to_owned())
+    })
+}
+
+fn blosc(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
+    if input.is_empty() {
+        return Err("no bytes".to_owned());
+    }
+    let mut len = 0;
+    // SAFETY: reads at most `input.len()` bytes of `input` and writes `len`.
+    let rc = unsafe { blosc_src::blosc_cbuffer_validate(input.as_ptr().cast(), input.len(), &raw mut len) };
+    if rc != 0 {
+        return Err("not a blosc frame, or truncated".to_owned());
+    }
+    if len > out.len() {
+        return Err(format!("it holds {len} bytes"));
+    }
+    // SAFETY: `input` is a frame that lies within its slice (validated), and `out` has room for `out.len()` bytes.
+    let rc = unsafe { blosc_src::blosc_decompress_ctx(input.as_ptr().cast(), out.as_mut_ptr().cast(), out.len(), 1) };
+    usize::try_from(rc).map_err(|_| format!("corrupted (error {rc})"))
+}
+
+/// Read everything into `out`; it is an error when there is more.
+fn read_all(mut reader: impl Read, out: &mut [u8]) -> Result<usize, String> {
+    let mut len = 0;
+    loop {
+        // At the end one byte more is asked for: it must not come, and asking makes the decoder check its trailer.
+        let mut beyond = [0; 1];
+        let rest = if len < out.len() { &mut out[len..] } else { &mut beyond[..] };
+        match reader.read(rest) {
+            Ok(0) => return Ok(len),
+            Ok(_) if len == out.len() => return Err("it holds more".to_owned()),
+            Ok(n) => len += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}

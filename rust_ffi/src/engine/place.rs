@@ -1,0 +1,140 @@
+//! From a stored chunk to its pieces in the caller's memory: decode, then scatter.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::Dims;
+use super::codec::{ChunkCodec, Decoded};
+use super::error::{Error, Result};
+use super::operation::Operation;
+use super::plan::{Piece, Pieces};
+use super::scatter::{self, Axis, c_strides};
+use super::scratch::{self, PageBuf, Scratch};
+use super::stats::Counter;
+use crate::storage::LocalFile;
+
+/// Where the pieces of one chunk go.
+pub struct Layout<'a> {
+    pub pieces: &'a Pieces,
+    /// The strides of each piece's region.
+    pub strides: SmallVec<[&'a [isize]; 1]>,
+    pub itemsize: usize,
+    pub fill_value: &'a [u8],
+}
+
+impl Layout<'_> {
+    fn each(&self) -> impl Iterator<Item = (&Piece, &[isize])> {
+        self.pieces.iter().zip(self.strides.iter().copied())
+    }
+
+    fn bytes(&self, piece: &Piece) -> u64 {
+        piece.inner.iter().map(|axis| axis.count).product::<u64>() * self.itemsize as u64
+    }
+
+    /// The caller's memory, when the chunk is wanted as a whole and lies there as it decodes.
+    ///
+    /// # Safety
+    /// The slice must be used by this thread alone and only until the operation completes.
+    unsafe fn contiguous(&self, codec: &ChunkCodec) -> Option<&mut [u8]> {
+        let [piece] = &self.pieces[..] else { return None };
+        let whole = codec.shape().zip(&piece.inner).all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
+        if !whole || !codec.is_c_order() {
+            return None;
+        }
+        let shape: Dims<u64> = codec.shape().collect();
+        let wanted = c_strides(&shape, self.itemsize);
+        let as_decoded = (0..shape.len()).all(|d| shape[d] == 1 || self.strides[0][d] == wanted[d]);
+        // SAFETY: the read's caller promises that the memory is valid and ours until the completion; the piece is
+        // `len` contiguous bytes of it, and no other piece overlaps.
+        as_decoded.then(|| unsafe { std::slice::from_raw_parts_mut(piece.memory.0, codec.len()) })
+    }
+}
+
+/// Places chunks for one operation, and counts what it does.
+pub struct Placer<'a> {
+    pub operation: &'a Operation,
+    pub no_fast_path: bool,
+}
+
+impl Placer<'_> {
+    /// Place a chunk that is missing from the store.
+    pub fn fill(&self, layout: &Layout<'_>) {
+        self.operation.count(Counter::ChunksMissing, 1);
+        for (piece, strides) in layout.each() {
+            let axes = |d: usize| Axis { count: piece.inner[d].count as usize, src: 0, dst: strides[d] };
+            // SAFETY: the piece lies within its region, whose memory is ours until the completion; its elements are
+            // disjoint (checked at submission).
+            unsafe { scatter::fill(piece.memory.0, (0..strides.len()).map(axes).collect(), layout.fill_value) };
+            self.operation.count(Counter::BytesPlaced, layout.bytes(piece));
+        }
+    }
+
+    /// Read a chunk from `range` of a file and place it.
+    pub fn place_from(
+        &self,
+        codec: &ChunkCodec,
+        layout: &Layout<'_>,
+        file: &LocalFile,
+        range: Range<u64>,
+    ) -> Result<()> {
+        let too_long = || Error::codec(format_args!("{} stored bytes cannot be addressed", range.end - range.start));
+        let len = usize::try_from(range.end - range.start).map_err(|_| too_long())?;
+        let held = len as u64 + codec.len() as u64;
+        let _held = self.operation.live().bytes.hold(held);
+        if codec.is_raw() && len == codec.len() && !self.no_fast_path {
+            // SAFETY: used by this thread alone, until this call returns, which precedes the completion.
+            if let Some(out) = unsafe { layout.contiguous(codec) } {
+                file.read_at(out, range.start)?;
+                self.count(codec, layout);
+                return Ok(());
+            }
+        }
+        scratch::with(|Scratch { encoded, decoded }| {
+            let encoded = encoded.get(len)?;
+            file.read_at(encoded, range.start)?;
+            self.place(codec, layout, encoded, decoded)
+        })
+    }
+
+    /// Decode a chunk and place it.
+    pub fn place(
+        &self,
+        codec: &ChunkCodec,
+        layout: &Layout<'_>,
+        encoded: &[u8],
+        buffers: &mut [PageBuf; 2],
+    ) -> Result<()> {
+        // SAFETY: used by this thread alone, until this call returns, which precedes the completion.
+        let direct = if self.no_fast_path { None } else { unsafe { layout.contiguous(codec) } };
+        match direct {
+            Some(out) => codec.decode_into(encoded, buffers, out)?,
+            None => {
+                let decoded = codec.decode(encoded, buffers, self.no_fast_path)?;
+                layout.each().for_each(|(piece, strides)| scatter_piece(&decoded, piece, strides, layout.itemsize));
+            }
+        }
+        self.count(codec, layout);
+        Ok(())
+    }
+
+    fn count(&self, codec: &ChunkCodec, layout: &Layout<'_>) {
+        self.operation.count(Counter::ChunksDecoded, 1);
+        self.operation.count(Counter::BytesDecoded, codec.len() as u64);
+        let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
+        self.operation.count(Counter::BytesPlaced, placed);
+    }
+}
+
+fn scatter_piece(decoded: &Decoded<'_>, piece: &Piece, strides: &[isize], itemsize: usize) {
+    let from = &decoded.strides;
+    let offset: isize = piece.inner.iter().zip(from).map(|(axis, stride)| axis.start as isize * stride).sum();
+    let axis = |d: usize| {
+        let inner = piece.inner[d];
+        Axis { count: inner.count as usize, src: from[d] * inner.step as isize, dst: strides[d] }
+    };
+    let axes = (0..strides.len()).map(axis).collect();
+    // SAFETY: the selection lies within the chunk, whose decoded bytes have exactly its size; the piece lies within its
+    // region, whose memory is ours until the completion and whose elements are disjoint (checked at submission).
+    unsafe { scatter::copy(decoded.bytes.as_ptr().offset(offset), piece.memory.0, axes, itemsize) };
+}

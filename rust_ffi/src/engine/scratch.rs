@@ -1,0 +1,102 @@
+//! Buffers that a codec thread keeps from chunk to chunk. A fresh buffer costs a page fault for each of its pages,
+//! which for large chunks is more than the decode itself.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
+use super::error::{Error, Result};
+
+/// Large buffers start at a multiple of this, so that the system can back them by huge pages.
+const HUGE_PAGE: usize = 2 << 20;
+const CACHE_LINE: usize = 64;
+
+/// A growable buffer whose contents do not survive growth, and whose allocation may fail without aborting.
+#[derive(Default)]
+pub struct PageBuf(Option<Pages>);
+
+struct Pages {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl PageBuf {
+    /// `len` bytes of whatever content.
+    ///
+    /// # Errors
+    /// [`Memory`](super::error::Status::Memory) when the allocation fails.
+    pub fn get(&mut self, len: usize) -> Result<&mut [u8]> {
+        if self.capacity() < len {
+            self.0 = None;
+            self.0 = Some(Pages::new(len)?);
+        }
+        match &mut self.0 {
+            // SAFETY: the allocation has at least `len` bytes, initialised (zeroed), and is borrowed through `self`.
+            Some(pages) => Ok(unsafe { std::slice::from_raw_parts_mut(pages.start.as_ptr(), len) }),
+            None => Ok(&mut []),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |pages| pages.layout.size())
+    }
+}
+
+impl Pages {
+    fn new(len: usize) -> Result<Self> {
+        let failed = || Error::memory(len, "a chunk");
+        let align = if len >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
+        let size = len.max(4096).checked_next_multiple_of(align).ok_or_else(failed)?;
+        let layout = Layout::from_size_align(size, align).map_err(|_| failed())?;
+        // SAFETY: the layout's size is not 0.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
+        #[cfg(target_os = "linux")]
+        if align == HUGE_PAGE {
+            // SAFETY: the range is our own allocation; the advice changes no content. Failure only costs speed.
+            unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+        }
+        Ok(Self { start, layout })
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout, and owned.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+/// What one thread needs to decode a chunk.
+#[derive(Default)]
+pub struct Scratch {
+    /// The chunk as stored.
+    pub encoded: PageBuf,
+    /// The outputs of bytes-to-bytes codecs, used in turn.
+    pub decoded: [PageBuf; 2],
+}
+
+/// Run `f` with this thread's scratch. Must not be nested.
+pub fn with<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
+    SCRATCH.with(|scratch| f(&mut scratch.borrow_mut()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_reused_while_it_is_large_enough() {
+        let mut buffer = PageBuf::default();
+        let first = buffer.get(5 << 20).unwrap().as_ptr();
+        assert_eq!(buffer.get(1000).unwrap().as_ptr(), first);
+        assert_eq!(first as usize % HUGE_PAGE, 0);
+    }
+
+    #[test]
+    fn an_impossible_size_is_an_error() {
+        for len in [usize::MAX, isize::MAX as usize, 1 << 60] {
+            assert_eq!(PageBuf::default().get(len).unwrap_err().status, super::super::error::Status::Memory);
+        }
+    }
+}

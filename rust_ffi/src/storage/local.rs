@@ -1,0 +1,73 @@
+//! Local files, read synchronously by whichever thread wants them.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::engine::error::{Error, Result, Status};
+
+/// A folder whose files are the values.
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+/// An open value.
+pub struct LocalFile {
+    file: File,
+    len: u64,
+}
+
+impl LocalStore {
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Open the value of `key`; `None` when there is none.
+    pub fn open(&self, key: &str) -> Result<Option<LocalFile>> {
+        match File::open(self.root.join(key)) {
+            Ok(file) => {
+                let metadata = file.metadata().map_err(|e| self.error(key, "stat", &e))?;
+                // A folder in the place of a value is a missing value, as for other Zarr implementations.
+                Ok(metadata.is_file().then_some(LocalFile { file, len: metadata.len() }))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(self.error(key, "open", &e)),
+        }
+    }
+
+    /// The whole value of `key`; `None` when there is none.
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open(key)? else { return Ok(None) };
+        let len = usize::try_from(file.len).map_err(|_| Error::memory(usize::MAX, key))?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| Error::memory(len, key))?;
+        bytes.resize(len, 0);
+        file.read_at(&mut bytes, 0).map_err(|error| error.with_key(key))?;
+        Ok(Some(bytes))
+    }
+
+    fn error(&self, key: &str, doing: &str, error: &std::io::Error) -> Error {
+        let path = self.root.join(key);
+        Error::new(Status::Io, format_args!("cannot {doing} {}: {error}", path.display())).with_key(key)
+    }
+}
+
+impl LocalFile {
+    /// Bytes of the value when it was opened.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Read `out.len()` bytes from `offset`.
+    pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(out, offset).map_err(|error| {
+            let n = out.len();
+            Error::new(Status::Io, format_args!("cannot read {n} bytes at {offset}: {error}"))
+        })
+    }
+}
