@@ -1,4 +1,4 @@
-"""Builds libzarrs_c with cargo, then the Cython modules that are linked to it. The rest is in pyproject.toml."""
+"""Builds libzarrs_c with cargo, then the Cython modules linked to it. The rest is in pyproject.toml."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def version() -> str:
 
 
 class RustFirst(build_ext):
-    """setuptools-rust builds Rust after the C extensions; ours are linked to the Rust library, so it goes first."""
+    """Builds the Rust library first, since the C extensions are linked to it; setuptools-rust builds it last."""
 
     def get_ext_filename(self, fullname):
         # Without this the library would get Python's extension suffix, and nobody could link to it.
@@ -55,7 +55,7 @@ class RustFirst(build_ext):
             shutil.copy2(header, destination)
 
     def build_extensions(self):
-        # An interpreter that was built as a shared library leaves its own folder in the RUNPATH of extensions.
+        # An interpreter built as a shared library leaves its own folder in the RUNPATH of extensions.
         if linker := getattr(self.compiler, "linker_so", None):
             self.compiler.linker_so = [word for word in linker if not word.startswith(("-Wl,-rpath", "-R"))]
         super().build_extensions()

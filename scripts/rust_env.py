@@ -40,9 +40,9 @@ def shared_target_dir() -> Path:
 def take_over(target: Path) -> None:
     """Make the shared folder this clone's until the process that we become has ended.
 
-    cargo keeps the crates of different clones apart, except for the name of the cdylib: after a build in clone B,
-    cargo in clone A finds its own fingerprint fresh and hands out B's library. So one clone builds at a time, and
-    a change of clone forgets the fingerprints of our own crate (never those of its dependencies).
+    cargo keeps the crates of different clones apart, except for the name of the cdylib: after a build in
+    clone B, cargo in clone A finds its own fingerprint fresh and hands out B's library. So one clone builds at
+    a time, and a change of clone forgets the fingerprints of our own crate (never those of its dependencies).
     """
     import fcntl  # not on Windows, where setup.py needs the rest of this file
 
@@ -78,8 +78,8 @@ def compiler_include_dir() -> str | None:
 def stable_libclang(target: Path) -> str | None:
     """A copy of the package's libclang beside the artefacts; None when the package is not there.
 
-    cargo rebuilds the bindings when LIBCLANG_PATH changes, and with it all of zarrs. The package itself lies at
-    another path in each virtual environment and in each isolated build.
+    cargo rebuilds the bindings when LIBCLANG_PATH changes, and with it all of zarrs. The package itself lies
+    at another path in each virtual environment and in each isolated build.
     """
     try:
         import clang

@@ -1,7 +1,8 @@
 """Read the whole world through hundreds of windows at once, into one canvas, and draw it.
 
-Windows of very different sizes tile the world. Each is one `zarrs_c.read_into` whose buffer is a view of the canvas;
-all of them are in flight together. The canvas is compared with the source, and zarr-python then does the same.
+Windows of very different sizes tile the world. Each is one `zarrs_c.read_into` whose buffer is a view of the
+canvas; all of them are in flight together. The canvas is compared with the source, and zarr-python then does
+the same reads.
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import random
 import time
 
 import numpy as np
-import zarrs_c
 from PIL import Image
 from prepare import CACHE, LAYOUTS, SHAPE, source_mask
 from progress import Progress
+
+import zarrs_c
 
 WINDOWS = 700
 SHRINK = 16  # elements a pixel, each way
@@ -60,7 +62,7 @@ async def with_zarr_python(path, windows, canvas, progress) -> None:
 
 
 def run(reader, what: str, path, windows, canvas, source) -> float:
-    """Seconds that the reader takes for all windows, from opening to the last; the canvas is checked after."""
+    """Seconds from opening the array to the last window, timed without the check that follows."""
     canvas.view(np.uint8).fill(UNREAD)
     with Progress(what, len(windows)) as progress:
         start = time.perf_counter()
@@ -95,8 +97,8 @@ def main() -> None:
     windows = tile_the_world(WINDOWS)
     sizes = sorted((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows)
     print(
-        f"the world, {SHAPE[0]:,} x {SHAPE[1]:,}, in {len(windows)} windows of {sizes[0]:,} to {sizes[-1]:,} elements "
-        f"(median {sizes[len(sizes) // 2]:,}), all read at once into one canvas",
+        f"the world, {SHAPE[0]:,} x {SHAPE[1]:,}, in {len(windows)} windows of {sizes[0]:,} to {sizes[-1]:,}"
+        f" elements (median {sizes[len(sizes) // 2]:,}), all read at once into one canvas",
         flush=True,
     )
     source = source_mask()
