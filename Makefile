@@ -9,7 +9,7 @@ PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python lint-c format bench wheel clean \
+.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python format bench wheel clean \
         clean-cache
 
 help: ## this list
@@ -52,7 +52,7 @@ test-rust: tools $(VENV)/.group-build
 test-python: build $(VENV)/.group-test $(VENV)/.group-demo
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-lint: lint-rust lint-python lint-c ## rustfmt, clippy, ruff, mypy, clang-format
+lint: lint-rust lint-python ## rustfmt, clippy, ruff, mypy
 
 lint-rust: tools $(VENV)/.group-build
 	$(CARGO) fmt --all --check
@@ -64,14 +64,10 @@ lint-python: build $(VENV)/.group-lint
 	$(VENV)/bin/mypy
 	$(PY) -m mypy.stubtest zarrs_c
 
-lint-c: $(VENV)/.group-lint
-	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files '*.h' '*.c' '*.cpp')
-
-format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format, clang-format
+format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(CARGO) fmt --all
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
-	$(VENV)/bin/clang-format -i $$(git ls-files '*.h' '*.c' '*.cpp')
 
 ifneq ($(wildcard benchmarks/Makefile),)
 bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers

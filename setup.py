@@ -28,7 +28,7 @@ def version() -> str:
 
 
 class RustFirst(build_ext):
-    """Builds the Rust library first, since the C extensions are linked to it; setuptools-rust builds it last."""
+    """Builds the Rust library first, as the C extensions are linked to it; setuptools-rust builds it last."""
 
     def get_ext_filename(self, fullname):
         # Without this the library would get Python's extension suffix, and nobody could link to it.

@@ -41,8 +41,8 @@ def take_over(target: Path) -> None:
     """Make the shared folder this clone's until the process that we become has ended.
 
     cargo keeps the crates of different clones apart, except for the name of the cdylib: after a build in
-    clone B, cargo in clone A finds its own fingerprint fresh and hands out B's library. So one clone builds at
-    a time, and a change of clone forgets the fingerprints of our own crate (never those of its dependencies).
+    clone B, cargo in clone A finds its own fingerprint fresh and hands out B's library. So one clone builds
+    at a time, and a change of clone forgets the fingerprints of our own crate (not of its dependencies).
     """
     import fcntl  # not on Windows, where setup.py needs the rest of this file
 

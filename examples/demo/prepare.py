@@ -1,7 +1,8 @@
 """Store the GLOBE land/sea mask as Zarr v3, once: zstd chunks, and zstd chunks in shards.
 
 The mask (NOAA's GLOBE elevation model at 30 arc-seconds; True is sea) comes with the package
-global-land-mask. The arrays are written under another name and renamed when they are complete, so what is found is whole.
+global-land-mask. The arrays are written under another name and renamed when they are complete, so what is
+found is whole.
 """
 
 import importlib.util
