@@ -1,7 +1,7 @@
 //! Structs that grow: each begins with its size as its user knew it, which may be older or newer than ours.
 
-use std::mem::{MaybeUninit, offset_of};
 use std::fmt::Display;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use crate::engine::error::{Error, Result};
@@ -17,7 +17,7 @@ pub(super) unsafe trait Plain: Copy {}
 /// # Safety
 /// As for [`Plain`], and the first field is a `usize` of that name.
 pub(super) unsafe trait Versioned: Plain {
-    /// What every caller's struct has: the fields of the first release that the caller must have to own things.
+    /// The smallest that can be: where a struct hands things over, the fields that carry them.
     const LEAST: usize = size_of::<usize>();
 }
 
@@ -152,11 +152,6 @@ macro_rules! versioned {
 }
 pub(super) use versioned;
 
-/// The offset of the first byte after a field.
-pub(super) const fn end_of(offset: usize, size: usize) -> usize {
-    offset + size
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +165,6 @@ mod tests {
         c: u32,
     }
     versioned!(Ours);
-    const _: usize = offset_of!(Ours, c);
 
     fn read(words: &[u64]) -> Result<Ours> {
         // SAFETY: each caller below has as many bytes as it says, or says too much and is refused.

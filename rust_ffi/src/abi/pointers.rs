@@ -128,6 +128,12 @@ impl<T> Place<T> {
         if out.is_null() { Err(null(name)) } else { Ok(Self(out)) }
     }
 
+    /// # Safety
+    /// As for [`Self::required`].
+    pub(super) unsafe fn optional(out: *mut T) -> Option<Self> {
+        (!out.is_null()).then_some(Self(out))
+    }
+
     /// A place for `len` values.
     ///
     /// # Errors

@@ -1,0 +1,212 @@
+//! Reads: regions of arrays, and chunks as they are stored.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+use super::array::zrc_array;
+use super::buf::zrc_buf;
+use super::completion::zrc_sink;
+use super::error::{zrc_error, zrc_status};
+use super::layout::{self, Plain, versioned};
+use super::op::{self, zrc_op};
+use super::pointers::{self, Place};
+use super::runtime::zrc_runtime;
+use super::guard;
+use crate::engine::error::{Error, Result};
+use crate::engine::operation::{OnComplete, Operation, Output};
+use crate::engine::read::{self, IoOptions, StatusSlots};
+use crate::engine::region::Region;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct zrc_region {
+    pub array: *const zrc_array,
+    pub start: *const u64,
+    pub shape: *const u64,
+    pub step: *const i64,
+    pub data: *mut c_void,
+    pub nbytes: usize,
+    pub strides: *const i64,
+}
+// SAFETY: `repr(C)`, integers and raw pointers only.
+unsafe impl Plain for zrc_region {}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct zrc_io_options {
+    pub struct_size: usize,
+    pub region_size: usize,
+    pub max_requests: u32,
+    pub flags: u32,
+    pub max_bytes: u64,
+    pub statuses: *mut zrc_status,
+}
+versioned!(zrc_io_options);
+
+pub const ZRC_IO_FAIL_FAST: u32 = 1;
+pub const ZRC_IO_NO_FAST_PATH: u32 = 2;
+
+/// Refuse flags that this version does not know: they ask for something that it would not do.
+pub(super) fn check_flags(flags: u32, known: u32, name: &str) -> Result<()> {
+    match flags & !known {
+        0 => Ok(()),
+        unknown => Err(Error::invalid(format_args!("{name} has unknown bits: {unknown:#x}"))),
+    }
+}
+
+/// # Safety
+/// The rules *handles*, *pointers* and *lending*, of one region. `i` is its number, where there are several.
+unsafe fn take_region(region: &zrc_region, i: usize) -> Result<Region> {
+    let name = |field: &str| format!("regions[{i}].{field}");
+    if region.data.is_null() && region.nbytes > 0 {
+        return Err(Error::invalid(format_args!("{} must not be NULL with {} bytes", name("data"), region.nbytes)));
+    }
+    // SAFETY: the caller's promises.
+    unsafe {
+        let array = pointers::share(region.array, name("array"))?;
+        let ndim = array.shape().len();
+        let optional = |values: *const i64, field| match values.is_null() {
+            true => Ok(None),
+            false => pointers::dims(values, ndim, name(field)).map(Some),
+        };
+        Ok(Region {
+            start: pointers::dims(region.start, ndim, name("start"))?,
+            shape: pointers::dims(region.shape, ndim, name("shape"))?,
+            step: optional(region.step, "step")?,
+            data: region.data.cast(),
+            nbytes: region.nbytes,
+            strides: optional(region.strides, "strides")?,
+            array,
+        })
+    }
+}
+
+/// # Safety
+/// The rules *handles*, *pointers*, *structs* and *lending*.
+unsafe fn start_read(
+    runtime: *mut zrc_runtime,
+    regions: *const zrc_region,
+    count: usize,
+    options: *const zrc_io_options,
+    on_complete: Option<OnComplete>,
+) -> Result<Arc<Operation>> {
+    // SAFETY: the caller's promises.
+    let (runtime, options) =
+        unsafe { (pointers::share(runtime, "runtime")?, layout::options(options, "options")?) };
+    check_flags(options.flags, ZRC_IO_FAIL_FAST | ZRC_IO_NO_FAST_PATH, "options.flags")?;
+    let stride = layout::stride::<zrc_region>(options.region_size, "options.region_size")?;
+    if regions.is_null() && count > 0 {
+        return Err(Error::invalid(format_args!("regions must not be NULL when count is {count}")));
+    }
+    let mut taken = Vec::new();
+    taken.try_reserve_exact(count).map_err(|_| Error::memory(count, "the regions of a read"))?;
+    for i in 0..count {
+        // SAFETY: the caller's promises; `i` is less than `count`.
+        let region = unsafe {
+            let region = layout::element(regions, i, stride, format_args!("regions[{i}]"))?;
+            take_region(&region, i)?
+        };
+        taken.push(region);
+    }
+    let options = IoOptions {
+        max_requests: options.max_requests as usize,
+        max_bytes: options.max_bytes,
+        fail_fast: options.flags & ZRC_IO_FAIL_FAST != 0,
+        no_fast_path: options.flags & ZRC_IO_NO_FAST_PATH != 0,
+        statuses: (!options.statuses.is_null()).then(|| StatusSlots::new(options.statuses)),
+    };
+    // SAFETY: the rule *lending*: the regions' memory and the statuses stay until the final completion.
+    unsafe { read::read(&runtime, taken, options, on_complete) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_read(
+    runtime: *mut zrc_runtime,
+    regions: *const zrc_region,
+    count: usize,
+    options: *const zrc_io_options,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *handles*, *pointers* and *structs*; *lending*, as this waits for the end.
+        let operation = unsafe { start_read(runtime, regions, count, options, None) }?;
+        op::finish(&operation).map(drop)
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_read_async(
+    runtime: *mut zrc_runtime,
+    regions: *const zrc_region,
+    count: usize,
+    options: *const zrc_io_options,
+    sink: *const zrc_sink,
+    op: *mut *mut zrc_op,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *pointers* and *lending*.
+        let submission = unsafe { op::Submission::new(sink, op) }?;
+        // SAFETY: the rules *handles*, *pointers*, *structs* and *lending*.
+        submission.start(|on_complete| unsafe { start_read(runtime, regions, count, options, on_complete) })
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+/// # Safety
+/// The rules *handles*, *pointers* and, for what `on_complete` holds, *lending*.
+unsafe fn start_read_encoded(
+    array: *const zrc_array,
+    index: *const u64,
+    on_complete: Option<OnComplete>,
+) -> Result<Arc<Operation>> {
+    // SAFETY: the caller's promises.
+    let (array, index) = unsafe {
+        let array = pointers::share(array, "array")?;
+        let ndim = array.shape().len();
+        (array, pointers::vector(index, ndim, "index")?)
+    };
+    read::read_encoded_chunk(&array, index, on_complete)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_read_encoded_chunk(
+    array: *const zrc_array,
+    index: *const u64,
+    out: *mut *mut zrc_buf,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *handles* and *pointers*.
+        let (out, operation) = unsafe { (Place::required(out, "out")?, start_read_encoded(array, index, None)?) };
+        out.put(match op::finish(&operation)? {
+            Output::Bytes(bytes) => zrc_buf::into_raw(bytes),
+            _ => ptr::null_mut(),
+        });
+        Ok(())
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_read_encoded_chunk_async(
+    array: *const zrc_array,
+    index: *const u64,
+    sink: *const zrc_sink,
+    op: *mut *mut zrc_op,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *pointers* and *lending*.
+        let submission = unsafe { op::Submission::new(sink, op) }?;
+        // SAFETY: the rules *handles* and *pointers*.
+        submission.start(|on_complete| unsafe { start_read_encoded(array, index, on_complete) })
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
