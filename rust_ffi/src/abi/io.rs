@@ -59,9 +59,6 @@ pub(super) fn check_flags(flags: u32, known: u32, name: &str) -> Result<()> {
 /// The rules *handles*, *pointers* and *lending*, of one region. `i` is its number, where there are several.
 unsafe fn take_region(region: &zrc_region, i: usize) -> Result<Region> {
     let name = |field: &str| format!("regions[{i}].{field}");
-    if region.data.is_null() && region.nbytes > 0 {
-        return Err(Error::invalid(format_args!("{} must not be NULL with {} bytes", name("data"), region.nbytes)));
-    }
     // SAFETY: the caller's promises.
     unsafe {
         let array = pointers::share(region.array, name("array"))?;
@@ -114,7 +111,7 @@ unsafe fn start_read(
         max_bytes: options.max_bytes,
         fail_fast: options.flags & ZRC_IO_FAIL_FAST != 0,
         no_fast_path: options.flags & ZRC_IO_NO_FAST_PATH != 0,
-        statuses: (!options.statuses.is_null()).then(|| StatusSlots::new(options.statuses)),
+        statuses: StatusSlots::new(options.statuses),
     };
     // SAFETY: the rule *lending*: the regions' memory and the statuses stay until the final completion.
     unsafe { read::read(&runtime, taken, options, on_complete) }

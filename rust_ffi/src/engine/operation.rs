@@ -5,7 +5,7 @@
 //! caller's memory, whichever way the jobs end, panics included.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::array::Array;
@@ -132,6 +132,22 @@ impl Operation {
     /// # Errors
     /// [`Status::Timeout`], and [`Status::Forked`] in a child process.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Waited> {
+        let mut ended = self.ended(timeout)?;
+        let Ended::Final { error, output, bytes, had_sink } = &mut *ended else { unreachable!() };
+        let result = match error {
+            Some(error) => Err(error.clone()),
+            None => Ok(std::mem::take(output)),
+        };
+        let completion = Completion { result, cancel_requested: self.cancel_was_requested(), bytes: *bytes };
+        Ok(Waited { completion, had_sink: *had_sink })
+    }
+
+    /// Wait as [`Self::wait`] does, but leave the output to whoever asks for it.
+    pub fn wait_only(&self, timeout: Option<Duration>) -> Result<()> {
+        self.ended(timeout).map(drop)
+    }
+
+    fn ended(&self, timeout: Option<Duration>) -> Result<MutexGuard<'_, Ended>> {
         // Before the lock: in a child it may be held for ever by a thread that is not there.
         if self.generation != fork::generation() {
             return Err(Error::forked("the operation"));
@@ -150,13 +166,7 @@ impl Operation {
                 }
             };
         }
-        let Ended::Final { error, output, bytes, had_sink } = &mut *ended else { unreachable!() };
-        let result = match error {
-            Some(error) => Err(error.clone()),
-            None => Ok(std::mem::take(output)),
-        };
-        let completion = Completion { result, cancel_requested: self.cancel_was_requested(), bytes: *bytes };
-        Ok(Waited { completion, had_sink: *had_sink })
+        Ok(ended)
     }
 
     fn cancel_was_requested(&self) -> bool {
