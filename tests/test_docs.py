@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorstore as ts
 
 import zarrs_c
 
@@ -27,13 +28,11 @@ def blocks(*languages: str):
 
 @pytest.fixture(scope="session")
 def folder_of_the_examples(tmp_path_factory):
-    """The array that the documents' programs read: era5.zarr/t2m, hourly or so, 721 x 1440 points, float32."""
-    zarr = pytest.importorskip("zarr", reason="zarr-python 3 needs Python 3.11")
+    """The array that the documents' programs read: era5.zarr/t2m, 10 x 721 x 1440 of float32."""
     folder = tmp_path_factory.mktemp("documents")
-    shape = (10, 721, 1440)
-    group = zarr.create_group(folder / "era5.zarr")
-    array = group.create_array("t2m", shape=shape, dtype="float32", chunks=(4, 200, 400))
-    array[:] = np.arange(np.prod(shape), dtype="float32").reshape(shape) % 313
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder / "era5.zarr" / "t2m")}}
+    array = ts.open(spec, create=True, dtype=ts.float32, shape=[10, 721, 1440]).result()
+    array[...] = np.arange(array.size, dtype="float32").reshape(array.shape) % 313
     return folder
 
 
