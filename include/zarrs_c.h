@@ -29,7 +29,8 @@
  *
  * STRUCTS. Each public struct starts with `size_t struct_size`, which the caller sets to sizeof the struct it was
  * compiled with (ZRC_INIT does). Structs only ever grow at the end: a shorter struct is completed with zeros, and
- * a longer one is accepted while the unknown tail is zero (ZRC_E_INVALID otherwise). Zero means "the default"
+ * a longer one is accepted while the unknown tail is zero (ZRC_E_INVALID otherwise). Of a struct that the library
+ * fills only struct_size is read, and what the library does not know of it becomes zero. Zero means "the default"
  * everywhere. Strings are UTF-8. Reserved words and unknown flags must be zero. */
 #ifndef ZARRS_C_H
 #define ZARRS_C_H
@@ -152,11 +153,13 @@ typedef struct zrc_completion {
   uint32_t flags;    /* ZRC_COMPLETION_* */
   uint64_t bytes;    /* bytes placed in the caller's memory */
   zrc_error *error;  /* owned by the receiver, who frees it; NULL when status is ZRC_OK */
-  void *result;      /* owned by the receiver: a zrc_array * or a zrc_buf *, as the operation says, or NULL */
+  void *result;      /* owned by the receiver: a zrc_array * or a zrc_buf *, as the flags say, or NULL */
 } zrc_completion;
 
 #define ZRC_COMPLETION_FINAL            1u /* the last completion of its operation */
 #define ZRC_COMPLETION_CANCEL_REQUESTED 2u /* zrc_op_cancel came before the end, even if the status is ZRC_OK */
+#define ZRC_COMPLETION_ARRAY            4u /* result is a zrc_array * */
+#define ZRC_COMPLETION_BUF              8u /* result is a zrc_buf * */
 
 typedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion);
 
@@ -178,7 +181,8 @@ void zrc_op_cancel(zrc_op *op);
 
 /* Wait for the final completion, at most timeout_ms (UINT32_MAX: for ever). When the operation had no sink, `out`
  * (NULL or with struct_size set) receives the completion: result to the first who asks, error to everyone. When
- * it had one, `out` receives status and bytes only. Never call it from a callback.
+ * it had one, `out` receives status, flags and bytes only. ZRC_OK says that the operation has ended, not how; `out`
+ * does. Never call it from a callback.
  * Errors: TIMEOUT (not final yet), FORKED (the operation was started by the parent process). */
 zrc_status zrc_op_wait(zrc_op *op, uint32_t timeout_ms, zrc_completion *out);
 
