@@ -1,0 +1,73 @@
+"""Read Zarr arrays in parallel, without blocking.
+
+    array = await zarrs_c.open_array("/data/era5.zarr/t2m")
+    await zarrs_c.read_into(buf, array, np.s_[0:24])   # fills buf in place
+    day = await zarrs_c.read(array, np.s_[0:24])       # the same, into a new array
+    day = array[0:24]                                  # blocking; see zarrs_c.sync for the rest
+
+Every asynchronous call checks its arguments at once and returns an `asyncio.Future` of the running loop.
+"""
+
+from zarrs_c import sync
+from zarrs_c._array import Array
+from zarrs_c._async import open_array, read, read_encoded_chunk, read_into, read_many
+from zarrs_c._bridge import stats
+from zarrs_c._encoded import EncodedChunk
+from zarrs_c._errors import (
+    BufferMismatchError,
+    CancelledError,
+    CodecError,
+    Error,
+    ForkedError,
+    InvalidError,
+    MemoryError,
+    NotFoundError,
+    PanicError,
+    SelectionError,
+    ShutdownError,
+    StorageError,
+    TimeoutError,
+    UnsupportedError,
+)
+from zarrs_c._paths import get_include, get_libraries, get_library_dirs, get_library_path
+from zarrs_c._runtime import Stats, abi_version, configure, version
+from zarrs_c._store import Store, open_store
+
+__version__ = version()
+del version
+
+__all__ = [
+    "Array",
+    "BufferMismatchError",
+    "CancelledError",
+    "CodecError",
+    "EncodedChunk",
+    "Error",
+    "ForkedError",
+    "InvalidError",
+    "MemoryError",
+    "NotFoundError",
+    "PanicError",
+    "SelectionError",
+    "ShutdownError",
+    "Stats",
+    "StorageError",
+    "Store",
+    "TimeoutError",
+    "UnsupportedError",
+    "__version__",
+    "abi_version",
+    "configure",
+    "get_include",
+    "get_libraries",
+    "get_library_dirs",
+    "get_library_path",
+    "open_array",
+    "open_store",
+    "read",
+    "read_encoded_chunk",
+    "read_into",
+    "read_many",
+    "stats",
+    "sync",
+]

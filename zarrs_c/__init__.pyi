@@ -1,0 +1,195 @@
+import builtins
+from asyncio import Future
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from types import EllipsisType
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from typing_extensions import Buffer
+
+from zarrs_c import sync as sync
+
+__all__ = [
+    "Array",
+    "BufferMismatchError",
+    "CancelledError",
+    "CodecError",
+    "EncodedChunk",
+    "Error",
+    "ForkedError",
+    "InvalidError",
+    "MemoryError",
+    "NotFoundError",
+    "PanicError",
+    "SelectionError",
+    "ShutdownError",
+    "Stats",
+    "StorageError",
+    "Store",
+    "TimeoutError",
+    "UnsupportedError",
+    "__version__",
+    "abi_version",
+    "configure",
+    "get_include",
+    "get_libraries",
+    "get_library_dirs",
+    "get_library_path",
+    "open_array",
+    "open_store",
+    "read",
+    "read_encoded_chunk",
+    "read_into",
+    "read_many",
+    "stats",
+    "sync",
+]
+
+__version__: str
+
+_Address: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
+_Index: TypeAlias = SupportsIndex | slice | EllipsisType
+_Selection: TypeAlias = _Index | tuple[_Index, ...]
+_Region: TypeAlias = tuple[Buffer, Array] | tuple[Buffer, Array, _Selection]
+_B = TypeVar("_B", bound=Buffer)
+
+class Error(Exception):
+    code: int
+    key: str | None
+    message: str
+    def __init__(self, message: str = "", *, key: str | None = None, code: int | None = None) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class InvalidError(Error, ValueError): ...
+
+class NotFoundError(Error, FileNotFoundError):
+    errno: int
+    def __init__(self, message: str = "", *, key: str | None = None, code: int | None = None) -> None: ...
+
+class StorageError(Error, OSError): ...
+class CodecError(Error, ValueError): ...
+class UnsupportedError(Error, NotImplementedError): ...
+class SelectionError(Error, IndexError): ...
+class BufferMismatchError(Error, ValueError): ...
+class CancelledError(Error): ...
+class ShutdownError(Error, RuntimeError): ...
+class ForkedError(Error, RuntimeError): ...
+class PanicError(Error, RuntimeError): ...
+class TimeoutError(Error, builtins.TimeoutError): ...
+class MemoryError(Error, builtins.MemoryError): ...
+
+class Store:
+    def __init__(self, url: _Address, storage_options: Mapping[str, str] | None = None) -> None: ...
+    @property
+    def url(self) -> str: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Array:
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def zarr_format(self) -> Literal[2, 3]: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
+    @property
+    def attrs(self) -> dict[str, Any]: ...
+    @property
+    def dimension_names(self) -> tuple[str | None, ...] | None: ...
+    @property
+    def fill_value(self) -> Any: ...
+    @property
+    def grid_shape(self) -> tuple[int, ...]: ...
+    @property
+    def chunks(self) -> tuple[int, ...] | tuple[tuple[int, ...], ...]: ...
+    @property
+    def shards(self) -> tuple[int, ...] | tuple[tuple[int, ...], ...] | None: ...
+    def __getitem__(self, selection: _Selection, /) -> NDArray[Any]: ...
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
+    def __len__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class EncodedChunk:
+    @property
+    def nbytes(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __len__(self) -> int: ...
+    def __bytes__(self) -> bytes: ...
+
+class Stats(NamedTuple):
+    requests: int
+    heads: int
+    bytes_fetched: int
+    bytes_decoded: int
+    chunks_decoded: int
+    peak_bytes_in_flight: int
+    peak_requests_in_flight: int
+    operations: int
+    cancelled: int
+    wakes: int
+    failed: int
+    operations_in_flight: int
+    bytes_placed: int
+    chunks_missing: int
+    bytes_in_flight: int
+    requests_in_flight: int
+
+def abi_version() -> int: ...
+def configure(
+    *,
+    io_threads: int | None = None,
+    codec_threads: int | None = None,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+) -> None: ...
+def stats() -> Stats: ...
+def get_include() -> str: ...
+def get_libraries() -> list[str]: ...
+def get_library_dirs() -> list[str]: ...
+def get_library_path() -> str: ...
+def open_store(url: _Address, storage_options: Mapping[str, str] | None = None) -> Store: ...
+def open_array(
+    store: _Address | Store,
+    path: str = "",
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    zarr_format: Literal[2, 3] | None = None,
+) -> Future[Array]: ...
+def read_into(
+    buf: _B,
+    array: Array | _Address | Store,
+    selection: _Selection = ...,
+    *,
+    chunks: _Selection | None = None,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+) -> Future[_B]: ...
+def read(
+    array: Array | _Address | Store,
+    selection: _Selection = ...,
+    *,
+    chunks: _Selection | None = None,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+) -> Future[NDArray[Any]]: ...
+def read_many(
+    regions: Iterable[_Region], *, max_requests: int | None = None, max_bytes: int | None = None
+) -> Future[list[Any]]: ...
+def read_encoded_chunk(
+    array: Array, chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]
+) -> Future[EncodedChunk | None]: ...

@@ -1,0 +1,119 @@
+"""The caller's memory: any writable buffer of the selection's shape and dtype, or that many plain bytes.
+
+NumPy exports a buffer of every dtype as long as it isn't asked for the format, which the buffer protocol lacks for
+datetime64 or bfloat16. So an ndarray's dtype is compared as a dtype, and its memory is asked for without a format.
+Every other exporter is looked at through a memoryview, by NumPy's own reading of its format.
+"""
+
+import numpy as np
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_STRIDED, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+
+from zarrs_c._array cimport Array
+from zarrs_c._selection cimport Box, result_shape
+
+from zarrs_c._errors import BufferMismatchError, UnsupportedError
+
+cdef object ndarray = np.ndarray
+cdef object empty = np.empty
+
+
+cdef object fresh(Array array, const Box *box):
+    """A new array for the selection."""
+    _refuse_variable(array)
+    return empty(result_shape(box), array.dtype)
+
+
+cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
+    """Export `buf`'s memory into `view`, checked against the selection. Until the caller releases the view, it keeps
+    the memory's owner alive and from being resized."""
+    _refuse_variable(array)
+    if not isinstance(buf, ndarray):
+        viewed = _view(buf)
+        if viewed.ndim == 1 and viewed.format in ("B", "b", "c") and viewed.c_contiguous:
+            if _acquire_bytes(viewed, array, box, view, layout):
+                return 0
+        buf = _as_array(viewed)
+    dtype = buf.dtype
+    if dtype is not array.dtype and dtype != array.dtype:
+        raise _mismatch(buf, array, box)
+    try:
+        PyObject_GetBuffer(buf, view, PyBUF_STRIDED)
+    except ValueError:
+        raise BufferMismatchError("the buffer is read-only: a read needs a writable buffer") from None
+    if not _fit(box, view, layout):
+        PyBuffer_Release(view)
+        raise _mismatch(buf, array, box)
+    return 0
+
+
+cdef bint _fit(const Box *box, const Py_buffer *view, Layout *layout) noexcept:
+    """Compare the shapes; give the strides by the array's dimensions."""
+    cdef Py_ssize_t dense = view.itemsize
+    cdef int i, axis
+    if view.ndim != box.rank:
+        return False
+    for axis in range(box.ndim):
+        layout.strides[axis] = 0
+    layout.contiguous = True
+    for i in range(box.rank - 1, -1, -1):
+        axis = box.axes[i]
+        if <Py_ssize_t>box.shape[axis] != view.shape[i]:
+            return False
+        layout.strides[axis] = view.strides[i]
+        if view.shape[i] != 1 and view.strides[i] != dense:
+            layout.contiguous = False
+        dense *= view.shape[i]
+    return True
+
+
+cdef object _view(object buf):
+    try:
+        viewed = memoryview(buf)
+    except TypeError:
+        raise TypeError(
+            f"buf must be a NumPy array or another writable buffer, not {type(buf).__name__}"
+        ) from None
+    if viewed.readonly:
+        raise BufferMismatchError(f"the buffer ({type(buf).__name__}) is read-only: a read needs a writable buffer")
+    return viewed
+
+
+cdef bint _acquire_bytes(object viewed, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
+    """Take plain bytes of exactly the right size, in C order. False: they may fit as elements of the array."""
+    shape = result_shape(box)
+    needed = array.itemsize
+    for length in shape:
+        needed *= length
+    if viewed.nbytes != needed:
+        if array.itemsize == 1:
+            return False
+        raise BufferMismatchError(
+            f"the selection has shape {shape} and dtype {array.dtype}, {needed} bytes in all; "
+            f"the buffer is of {viewed.nbytes} plain bytes"
+        )
+    PyObject_GetBuffer(viewed, view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    layout.contiguous = True
+    return True
+
+
+cdef object _as_array(object viewed):
+    try:
+        return np.asarray(viewed)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise BufferMismatchError(
+            f"NumPy cannot read the buffer's format {viewed.format!r} ({error}): pass it as plain bytes"
+        ) from None
+
+
+cdef object _mismatch(object buf, Array array, const Box *box):
+    return BufferMismatchError(
+        f"the selection has shape {result_shape(box)} and dtype {array.dtype}, "
+        f"the buffer shape {buf.shape} and dtype {buf.dtype}"
+    )
+
+
+cdef int _refuse_variable(Array array) except -1:
+    if array.itemsize == 0:
+        raise UnsupportedError(f"the data type of {array!r} is of variable length, which cannot be read yet")
+    return 0

@@ -1,0 +1,30 @@
+"""The future of a read. Imported with the first asynchronous call, since asyncio takes long to import."""
+
+import asyncio
+
+_cancel = asyncio.Future.cancel
+
+
+class ReadFuture(asyncio.Future):
+    """A future that is cancelled only when the memory it reads into is safe to reuse.
+
+    `cancel()` asks the operation to stop and answers True; the future becomes cancelled at the operation's final
+    completion, also if that came out well.
+    """
+
+    __slots__ = ("_pending",)  # the operation under way, set by who makes the future
+
+    def cancel(self, msg=None):
+        """Ask the read to stop. Returns False when it has ended already."""
+        if self.done():
+            return False
+        if self._pending is None:
+            return cancel_now(self, msg)
+        self._pending.request_cancel(msg)
+        return True
+
+
+def cancel_now(future, msg=None):
+    """Really cancel a future: its operation has ended."""
+    # Without a message where there is none: some Python versions frown on it.
+    return _cancel(future) if msg is None else _cancel(future, msg)

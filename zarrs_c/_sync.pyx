@@ -1,0 +1,158 @@
+"""The blocking calls: each submits one operation and waits for it without the GIL, looking for signals meanwhile."""
+
+from cpython.buffer cimport PyBuffer_Release
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint64_t
+
+from zarrs_c._array cimport MAX_NDIM, Array, format_option, path_bytes, wrap_array
+from zarrs_c._batch cimport Batch, make_batch
+from zarrs_c._capi cimport (
+    ZRC_E_TIMEOUT,
+    ZRC_INIT,
+    ZRC_OK,
+    zrc_array,
+    zrc_array_open_async,
+    zrc_array_options,
+    zrc_array_release,
+    zrc_buf,
+    zrc_buf_free,
+    zrc_completion,
+    zrc_error,
+    zrc_error_free,
+    zrc_op,
+    zrc_op_cancel,
+    zrc_op_release,
+    zrc_op_wait,
+    zrc_read_async,
+    zrc_read_encoded_chunk_async,
+    zrc_runtime,
+    zrc_status,
+)
+from zarrs_c._encoded cimport parse_chunk_index, wrap_encoded
+from zarrs_c._request cimport NEW, Request, an_array, choose, prepare
+from zarrs_c._runtime cimport runtime
+from zarrs_c._status cimport check, take_error
+from zarrs_c._store cimport Store, as_store
+
+cdef enum:
+    SIGNAL_CHECK_MS = 50  # how long Ctrl-C may go unnoticed
+
+ctypedef void (*Discard)(void *result) noexcept
+
+
+cdef void *_wait(zrc_op *op, Discard discard) except? NULL:
+    """Wait until `op` is final, however long that takes, and release it. Returns what its completion carries.
+
+    A signal handler that raises (Ctrl-C) cancels the operation; its error comes once the operation has ended, so the
+    memory is the caller's again on every way out.
+    """
+    cdef zrc_completion completion
+    cdef zrc_status status
+    interrupt = None
+    ZRC_INIT(&completion)
+    while True:
+        with nogil:
+            status = zrc_op_wait(op, SIGNAL_CHECK_MS, &completion)
+        if status != ZRC_E_TIMEOUT:
+            break
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            interrupt = error
+            zrc_op_cancel(op)
+    zrc_op_release(op)
+    if status != ZRC_OK:
+        raise take_error(status, NULL)
+    if interrupt is not None:
+        zrc_error_free(completion.error)
+        if discard is not NULL:
+            discard(completion.result)
+        raise interrupt
+    check(completion.status, completion.error)
+    return completion.result
+
+
+cdef void _discard_array(void *result) noexcept:
+    zrc_array_release(<zrc_array *>result)
+
+
+cdef void _discard_encoded(void *result) noexcept:
+    zrc_buf_free(<zrc_buf *>result)
+
+
+cdef object _read(object buf, object array, object selection, object chunks, object max_requests, object max_bytes):
+    cdef Request request
+    cdef Py_buffer view
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef zrc_runtime *process = runtime()
+    cdef Array opened = <Array>array if isinstance(array, Array) else open_array(array)
+    request.chosen = choose(&request.options, max_requests, max_bytes, 0)
+    result = prepare(&request, &view, buf, opened, selection, chunks)
+    try:
+        with nogil:
+            status = zrc_read_async(process, &request.region, 1, request.chosen, NULL, &op, &error)
+        check(status, error)
+        _wait(op, NULL)
+    finally:
+        PyBuffer_Release(&view)
+    return result
+
+
+def open_array(store, path="", *, storage_options=None, zarr_format=None):
+    """Open an array. Arguments and errors as those of `zarrs_c.open_array`, whose blocking twin this is."""
+    cdef zrc_array_options options
+    cdef const zrc_array_options *chosen = format_option(&options, zarr_format)
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Store opened = as_store(store, storage_options)
+    cdef bytes encoded = path_bytes(path)
+    cdef const char *c_path = encoded
+    with nogil:
+        status = zrc_array_open_async(opened.ptr, c_path, chosen, NULL, &op, &error)
+    check(status, error)
+    return wrap_array(<zrc_array *>_wait(op, _discard_array), opened)
+
+
+def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
+    """Read a selection into `buf` and return it. As `zarrs_c.read_into`, but blocking."""
+    return _read(buf, array, selection, chunks, max_requests, max_bytes)
+
+
+def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
+    """Read a selection into a new NumPy array in C order. As `zarrs_c.read`, but blocking."""
+    return _read(NEW, array, selection, chunks, max_requests, max_bytes)
+
+
+def read_many(regions, *, max_requests=None, max_bytes=None):
+    """Read many regions as one operation; returns the list of the buffers. As `zarrs_c.read_many`, but blocking."""
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef zrc_runtime *process = runtime()
+    cdef Batch batch = make_batch(regions, max_requests, max_bytes)
+    results = batch.results
+    try:
+        with nogil:
+            status = zrc_read_async(process, batch.regions, batch.count, batch.chosen, NULL, &op, &error)
+        check(status, error)
+        _wait(op, NULL)
+    finally:
+        batch.release()
+    return results
+
+
+def read_encoded_chunk(array, chunk_index):
+    """Read a chunk as stored: an `EncodedChunk`, or None if missing. As `zarrs_c.read_encoded_chunk`, but blocking."""
+    cdef uint64_t index[MAX_NDIM]
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    parse_chunk_index(opened, chunk_index, index)
+    with nogil:
+        status = zrc_read_encoded_chunk_async(opened.ptr, index, NULL, &op, &error)
+    check(status, error)
+    return wrap_encoded(<zrc_buf *>_wait(op, _discard_encoded))
