@@ -45,7 +45,10 @@ impl Array {
     /// # Errors
     /// When the metadata is broken, or names something that zarrs does not have.
     pub fn from_metadata(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
-        super::error::contain(|| Self::new(store, path, json)).map_err(|error| {
+        let owned = (store.clone(), path.to_owned(), json.to_owned());
+        let make = move || Self::new(&owned.0, &owned.1, &owned.2);
+        let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
+        made.map_err(|error| {
             let name = if path.is_empty() { "(root)" } else { path };
             error.prefixed(format_args!("{name}: "))
         })

@@ -88,6 +88,22 @@ impl CodecPool {
         }
     }
 
+    /// Run `job` on a worker and wait for it; on a worker, run it right away. For code that asks rayon how many
+    /// threads there are, which anywhere else would start rayon's global pool.
+    ///
+    /// # Errors
+    /// [`Status::Panic`] when the job panicked.
+    pub fn run<T: Send + 'static>(self: &Arc<Self>, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        if self.threads.current_thread_index().is_some() {
+            return Ok(job());
+        }
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let job = move || drop(send.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))));
+        self.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
+        let outcome = receive.recv().map_err(|_| Error::new(Status::Panic, "a job was lost"))?;
+        outcome.map_err(|payload| Error::from_panic(payload.as_ref()))
+    }
+
     /// A worker's life: units, until none is left.
     fn work(&self) {
         while let Some((work, unit)) = self.next() {
