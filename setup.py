@@ -47,6 +47,11 @@ class RustFirst(build_ext):
         self.copy_headers(library_dir.parent / "include")
         # setuptools-rust's own build_ext, which wraps this one, would build Rust a second time.
         self.distribution.rust_extensions = []
+        # All at once before the C compiler runs, which can then run in parallel.
+        translated = cythonize(self.extensions, compiler_directives={"language_level": "3"})
+        for extension, c_extension in zip(self.extensions, translated, strict=True):
+            extension.sources = c_extension.sources
+        self.parallel = self.parallel or os.cpu_count()
         super().run()
 
     def copy_headers(self, destination):
@@ -63,18 +68,18 @@ class RustFirst(build_ext):
 
 def cython_modules() -> list[Extension]:
     shared = ["include/zarrs_c.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
-    modules = [
+    return [
         Extension(
             f"zarrs_c.{source.stem}",
             [str(source)],
             depends=shared,
             include_dirs=["include"],
             libraries=["zarrs_c"],
+            extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-g0"],
             runtime_library_dirs=[] if sys.platform == "win32" else [f"{OWN_FOLDER}/lib"],
         )
         for source in sorted(Path("zarrs_c").glob("*.pyx"))
     ]
-    return cythonize(modules, compiler_directives={"language_level": "3"}, include_path=["include"])
 
 
 os.chdir(ROOT)
