@@ -1,0 +1,40 @@
+"""Fixtures of all tests. `ZARRS_C_TEST_SCALE` multiplies how many arrays and selections are generated."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from helpers import simple
+
+SCALE = float(os.environ.get("ZARRS_C_TEST_SCALE", "1"))
+
+
+@pytest.fixture(scope="session")
+def scale():
+    return SCALE
+
+
+@pytest.fixture(scope="session")
+def field(tmp_path_factory):
+    """A 2-d float32 array of 10 x 10 zstd chunks."""
+    data = simple.random_array((95, 63))
+    return simple.store(tmp_path_factory.mktemp("field") / "a", data, (10, 7))
+
+
+@pytest.fixture(scope="session")
+def sharded(tmp_path_factory):
+    """A 2-d int32 array of 3 x 2 shards of 4 x 4 inner chunks each."""
+    data = simple.random_array((48, 40), "int32", seed=1)
+    return simple.store(tmp_path_factory.mktemp("sharded") / "a", data, (4, 5), shards=(16, 20))
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory):
+    """An array whose whole read takes seconds into a small buffer: see `simple.store_slow`."""
+    return simple.store_slow(tmp_path_factory.mktemp("slow"))
