@@ -69,7 +69,8 @@ def main() -> None:
     if not missing:
         return
     print(f"storing the GLOBE land/sea mask, {SHAPE[0]:,} x {SHAPE[1]:,}, as Zarr v3 in {CACHE}", flush=True)
-    mask = source_mask()
+    with Progress("loading the source", 1):
+        mask = source_mask()
     for name in missing:
         store(mask, CACHE / name, *LAYOUTS[name])
 
