@@ -17,7 +17,11 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("example
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(*languages: str):
+def blocks(*languages: str) -> list:
+    return list(fenced(languages))
+
+
+def fenced(languages):
     for document in DOCUMENTS:
         text = document.read_text()
         for fence in FENCE.finditer(text):
