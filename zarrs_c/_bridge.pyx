@@ -41,7 +41,7 @@ from zarrs_c._capi cimport (
     zrc_status,
 )
 from zarrs_c._runtime cimport shut_down
-from zarrs_c._status cimport check, take_error
+from zarrs_c._status cimport check, set_exiting, take_error
 
 from zarrs_c._errors import ShutdownError
 from zarrs_c._runtime import runtime_stats
@@ -417,6 +417,7 @@ def _at_exit():
     global _exiting
     cdef Bridge bridge
     _exiting = True
+    set_exiting()
     shut_down(EXIT_TIMEOUT_MS)
     threads = []
     for bridge in list(_threaded):

@@ -15,7 +15,7 @@ from zarrs_c._errors import SelectionError
 cdef int select(Array array, object selection, object chunks, Box *box) except -1:
     """Parse a selection of elements, or of chunks where `chunks` is not None, and check it against the array."""
     if chunks is None:
-        return _parse(array, selection, array.dims, box)
+        return _parse(array, selection, array.dims, "elements", box)
     if selection is not Ellipsis:
         raise SelectionError("give a selection of elements or chunks=, not both")
     return _select_chunks(array, chunks, box)
@@ -26,8 +26,8 @@ cdef tuple result_shape(const Box *box):
     return tuple([box.shape[box.axes[i]] for i in range(box.rank)])
 
 
-cdef int _parse(Array array, object selection, const uint64_t *dims, Box *box) except -1:
-    """Fill `box` from one index or a tuple of them. `dims` is the shape that is indexed."""
+cdef int _parse(Array array, object selection, const uint64_t *dims, str unit, Box *box) except -1:
+    """Fill `box` from one index or a tuple of them. `dims` is the shape that is indexed, in `unit`."""
     cdef int given, item, axis = 0, ellipsis = -1
     cdef tuple items
     box.ndim = array.rank
@@ -43,7 +43,7 @@ cdef int _parse(Array array, object selection, const uint64_t *dims, Box *box) e
             _take_all(box, dims, axis, axis + array.rank - given)
             axis += array.rank - given
         else:
-            _take(box, dims[axis], axis, items[item], array)
+            _take(box, dims[axis], unit, axis, items[item], array)
             axis += 1
     _take_all(box, dims, axis, array.rank)
     return 0
@@ -83,7 +83,7 @@ cdef inline void _take_all(Box *box, const uint64_t *dims, int begin, int end) n
         box.rank += 1
 
 
-cdef int _take(Box *box, uint64_t length, int axis, object item, Array array) except -1:
+cdef int _take(Box *box, uint64_t length, str unit, int axis, object item, Array array) except -1:
     """One index of one dimension."""
     cdef Py_ssize_t start, stop, step, count
     if PySlice_Check(item):
@@ -102,7 +102,7 @@ cdef int _take(Box *box, uint64_t length, int axis, object item, Array array) ex
         start += <Py_ssize_t>length
     if start < 0 or start >= <Py_ssize_t>length:
         raise SelectionError(
-            f"index {item} is out of bounds for dimension {axis}, which has {length} elements or chunks "
+            f"index {item} is out of bounds for dimension {axis}, which has {length} {unit} "
             f"(array of shape {array.shape})"
         )
     box.start[axis] = start
@@ -157,7 +157,7 @@ cdef int _select_chunks(Array array, object chunks, Box *box) except -1:
     cdef int axis
     cdef bint empty = False
     check(zrc_array_grid_shape(array.ptr, grid, MAX_NDIM), NULL)
-    _parse(array, chunks, grid, box)
+    _parse(array, chunks, grid, "chunks", box)
     if box.stepped:
         raise SelectionError(f"chunks= takes slices of step 1 only (a box of chunks): {chunks!r}")
     box.rank = array.rank
