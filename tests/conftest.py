@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers import simple
+from servers.fixtures import *  # noqa: F403
 
 SCALE = float(os.environ.get("ZARRS_C_TEST_SCALE", "1"))
 

@@ -33,7 +33,14 @@ class FakeGCS:
         self.process = Process(
             [
                 *(binary(), "-scheme", "http", "-host", HOST, "-port", self.port, "-backend", "memory"),
-                *("-data", folder / "none", "-public-host", f"{HOST}:{self.port}", "-external-url", self.endpoint),
+                *(
+                    "-data",
+                    folder / "none",
+                    "-public-host",
+                    f"{HOST}:{self.port}",
+                    "-external-url",
+                    self.endpoint,
+                ),
                 *("-log-level", "error"),
             ],
             folder / "fake-gcs.log",

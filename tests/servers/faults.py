@@ -107,7 +107,9 @@ class FaultServer:
         """Wait until `condition(counters)` is true; return it. An AssertionError tells what was seen instead."""
         deadline = time.monotonic() + seconds
         while not (held := condition(self.counters)):
-            assert time.monotonic() < deadline, f"not within {seconds} s; the last requests: {self.counters.log[-20:]}"
+            assert time.monotonic() < deadline, (
+                f"not within {seconds} s; the last requests: {self.counters.log[-20:]}"
+            )
             time.sleep(0.002)
         return held
 
@@ -150,7 +152,9 @@ class FaultServer:
 
     def drop_connections(self) -> None:
         """Close every open connection, idle ones too."""
-        self.loop.call_soon_threadsafe(lambda: [connection.transport.abort() for connection in list(self._open)])
+        self.loop.call_soon_threadsafe(
+            lambda: [connection.transport.abort() for connection in list(self._open)]
+        )
 
     def __enter__(self):
         return self
@@ -179,7 +183,10 @@ def main() -> None:
                 seen = server.counters
                 served = [one.ended - one.began for one in seen.log if one.done]
                 mean = sum(served) / len(served) if served else 0.0
-                print(f"{seen.requests} {seen.heads} {seen.peak_in_flight} {seen.bytes_sent} {mean:.6f}", flush=True)
+                print(
+                    f"{seen.requests} {seen.heads} {seen.peak_in_flight} {seen.bytes_sent} {mean:.6f}",
+                    flush=True,
+                )
                 server.reset()
             elif line.startswith("delay "):
                 server.rules = [Rule(delay=float(line.split()[1]))]

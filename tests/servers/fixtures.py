@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
+from helpers import remote as helpers
 
 from .azurite import Azurite
 from .caddy import Caddy
@@ -17,7 +20,9 @@ def _serve(kind, folder):
     try:
         server = kind(folder)
     except ServerMissing as missing:
-        pytest.fail(f"{missing}. The tests of remote reads need it; `make test` installs what pip can.", pytrace=False)
+        pytest.fail(
+            f"{missing}. The tests of remote reads need it; `make test` installs what pip can.", pytrace=False
+        )
     yield server
     server.stop()
 
@@ -56,3 +61,44 @@ def faults():
     """A fault server of the test's own, without objects and rules."""
     with FaultServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory):
+    """The arrays that every server is given: see `helpers.remote.samples`."""
+    return helpers.samples(tmp_path_factory.mktemp("samples"))
+
+
+@pytest.fixture
+def uploaded(remote, samples):
+    """A real server that has the samples below `samples/`."""
+    if not hasattr(remote, "has_samples"):
+        for name, stored in samples.items():
+            remote.upload(stored.path, f"samples/{name}")
+        remote.has_samples = True
+    return remote
+
+
+@pytest.fixture
+def faults_tls():
+    """A fault server that speaks HTTPS with a certificate of an authority that nobody knows."""
+    import trustme
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    with FaultServer(tls=context) as server:
+        yield server
+
+
+__all__ = [
+    "azurite",
+    "caddy",
+    "fake_gcs",
+    "faults",
+    "faults_tls",
+    "remote",
+    "samples",
+    "seaweedfs",
+    "uploaded",
+]

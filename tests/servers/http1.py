@@ -161,7 +161,12 @@ class Connection(asyncio.Protocol):
     def respond(self, status: int, headers: dict, body):
         rule, seen = self.rule, self.seen
         seen.status = status
-        headers = {"Content-Length": str(len(body)), "Content-Type": "application/octet-stream", **headers, **rule.headers}
+        headers = {
+            "Content-Length": str(len(body)),
+            "Content-Type": "application/octet-stream",
+            **headers,
+            **rule.headers,
+        }
         length = headers["Content-Length"]
         # After a wrong length the connection is of no use: whoever waits for more learns that there is none.
         self.close_at_end = self.close_at_end or rule.close_after is not None or length != str(len(body))
@@ -228,6 +233,8 @@ class Connection(asyncio.Protocol):
 
 def error_body(status: int) -> bytes:
     """An error as S3 words it."""
-    code = {403: "AccessDenied", 404: "NoSuchKey", 416: "InvalidRange", 429: "SlowDown", 503: "SlowDown"}.get(status)
+    code = {403: "AccessDenied", 404: "NoSuchKey", 416: "InvalidRange", 429: "SlowDown", 503: "SlowDown"}.get(
+        status
+    )
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code or "Error"}</Code></Error>'
     return text.encode()

@@ -51,7 +51,11 @@ class Process:
         self.command, self.log = [str(part) for part in command], log
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
             )
 
     def wait(self, ready) -> None:

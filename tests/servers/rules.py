@@ -112,7 +112,9 @@ class Counters:
 
     def of(self, pattern: str = "*", method: str | None = None) -> list[Seen]:
         return [
-            seen for seen in self.log if fnmatch.fnmatchcase(seen.path, pattern) and method in (None, seen.method)
+            seen
+            for seen in self.log
+            if fnmatch.fnmatchcase(seen.path, pattern) and method in (None, seen.method)
         ]
 
     @property

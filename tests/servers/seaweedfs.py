@@ -47,7 +47,12 @@ class SeaweedFS:
                 *(weed, "server", f"-dir={folder / 'data'}", f"-ip={HOST}", f"-ip.bind={HOST}"),
                 *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
                 *("-s3", f"-s3.port={self.port}", f"-s3.config={folder / 'identities.json'}"),
-                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket", "-master.telemetry=false"),
+                *(
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
+                    "-s3.autoCreateBucket",
+                    "-master.telemetry=false",
+                ),
                 *("-volume.max=8", "-master.volumeSizeLimitMB=256", "-volume.minFreeSpace=1"),
             ],
             folder / "weed.log",
