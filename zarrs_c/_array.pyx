@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+cimport cython
 from libc.stdint cimport INT64_MAX, uint64_t
 
 from zarrs_c._capi cimport (
@@ -32,15 +33,19 @@ from zarrs_c._status cimport check, text
 from zarrs_c._dtypes import numpy_dtype
 from zarrs_c._errors import UnsupportedError
 
+cdef object _TOKEN = object()  # known to `wrap_array` alone: an Array always has a handle
 
+
+@cython.final
 cdef class Array:
     """An open Zarr array. Made by `open_array`; immutable; safe to share between loops and threads; picklable.
 
     `array[selection]` reads at once, in NumPy's way; `read_into` and `read` are the asynchronous forms.
     """
 
-    def __init__(self):
-        raise TypeError("an Array is made by zarrs_c.open_array")
+    def __cinit__(self, token=None):
+        if token is not _TOKEN:
+            raise TypeError("an Array is made by zarrs_c.open_array")
 
     def __dealloc__(self):
         zrc_array_release(self.ptr)
@@ -192,7 +197,7 @@ def _rebuild(Store store not None, path, metadata):
 
 cdef Array wrap_array(zrc_array *ptr, Store store):
     """An Array that owns `ptr`, also when this fails."""
-    cdef Array array = Array.__new__(Array)
+    cdef Array array = Array.__new__(Array, _TOKEN)
     cdef zrc_dtype described
     cdef int i
     array.ptr = ptr

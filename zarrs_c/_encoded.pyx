@@ -1,5 +1,6 @@
 """EncodedChunk: the bytes of a chunk as they are stored."""
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport uint64_t
 
@@ -9,12 +10,16 @@ from zarrs_c._status cimport check
 
 from zarrs_c._errors import SelectionError
 
+cdef object _TOKEN = object()  # known to `wrap_encoded` alone: a chunk always has a handle
 
+
+@cython.final
 cdef class EncodedChunk:
     """The bytes of one chunk (or shard) as stored, not decoded: a read-only buffer. `bytes(chunk)` copies them."""
 
-    def __init__(self):
-        raise TypeError("an EncodedChunk is made by zarrs_c.read_encoded_chunk")
+    def __cinit__(self, token=None):
+        if token is not _TOKEN:
+            raise TypeError("an EncodedChunk is made by zarrs_c.read_encoded_chunk")
 
     def __dealloc__(self):
         zrc_buf_free(self.ptr)
@@ -41,7 +46,7 @@ cdef object wrap_encoded(zrc_buf *ptr):
     """An EncodedChunk that owns `ptr`; None for NULL, which is a missing chunk."""
     if ptr is NULL:
         return None
-    cdef EncodedChunk chunk = EncodedChunk.__new__(EncodedChunk)
+    cdef EncodedChunk chunk = EncodedChunk.__new__(EncodedChunk, _TOKEN)
     chunk.ptr = ptr
     chunk.length = zrc_buf_len(ptr)
     return chunk

@@ -2,22 +2,22 @@
 
 import os
 
+cimport cython
 from zarrs_c._capi cimport zrc_error, zrc_status, zrc_store_open, zrc_store_release, zrc_store_url
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, text
 
 
+@cython.final
 cdef class Store:
     """A store, opened by URL without any I/O, to be shared by many arrays. Made by `open_store`.
 
     Safe to share between loops and threads, and picklable (with its options, secrets included).
     """
 
-    def __init__(self, url, storage_options=None):
+    def __cinit__(self, url, storage_options=None):
         cdef zrc_error *error = NULL
         cdef zrc_status status
-        if self.ptr is not NULL:
-            raise RuntimeError("a Store cannot be initialised twice")
         self._address = _address(url)
         self._options = _options_json(storage_options)
         address = _utf8(self._address, "a store's URL or path")
