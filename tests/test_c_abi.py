@@ -1,0 +1,191 @@
+"""The C ABI as C sees it: the header by itself, the library's symbols, and the programs in `tests/c`.
+
+The programs are compiled against the header and the library of the installed package, and each runs twice: as it is,
+and under valgrind's memcheck, which must see no wrong access and no definite leak. No suppressions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import simple
+
+import zarrs_c
+
+SOURCES = Path(__file__).parent / "c"
+HEADER = Path(zarrs_c.get_include()) / "zarrs_c.h"
+PROGRAMS = ["read_three_ways", "bad_input", "lifecycle", "fork"]
+
+STRICT = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+AS_C = ["-x", "c", "-std=c11", "-Wstrict-prototypes", "-Wc++-compat"]
+AS_CPP = ["-x", "c++", "-std=c++17", "-Wold-style-cast", "-Wzero-as-null-pointer-constant"]
+
+VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--num-callers=30"]
+LEAKS = ["--leak-check=full", "--errors-for-leak-kinds=definite", "--show-leak-kinds=definite"]
+
+
+def run(*command, timeout=280):
+    """The output of a command, which must succeed."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def c_compiler() -> str:
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        if name and shutil.which(name.split()[0]):
+            return name
+    pytest.fail("no C compiler: install gcc or clang, or set CC")
+
+
+def compilers() -> list[tuple[str, list[str]]]:
+    """Every compiler there is, with the language it is to be tried for. `cc` and `c++` must be there."""
+    optional = [name for name in ("clang", "clang++") if shutil.which(name)]
+    return [(name, AS_CPP if name.endswith("++") else AS_C) for name in ("cc", "c++", *optional)]
+
+
+@pytest.mark.parametrize(("compiler", "language"), compilers(), ids=lambda value: value if isinstance(value, str) else "")
+def test_the_header_compiles_alone_and_twice_without_a_warning(compiler, language, tmp_path):
+    program = tmp_path / "alone"
+    # What is warned of are the header's own texts: it is found by -I, not as a system header.
+    run(compiler, *language, *STRICT, "-I", HEADER.parent, SOURCES / "header_alone.c", "-o", program)
+    run(program)
+
+
+def test_the_header_that_is_installed_is_the_one_of_the_sources():
+    source = Path(__file__).parent.parent / "include" / "zarrs_c.h"
+    assert HEADER.read_text() == source.read_text(), "run `make build`"
+
+
+def functions_of_the_header() -> set[str]:
+    code = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+    return set(re.findall(r"\b(zrc_\w+)\(", code))
+
+
+def test_the_library_exports_the_functions_of_the_header_and_nothing_else():
+    """The C libraries inside (zstd, blosc, bzip2, ...) must not answer for those of other libraries."""
+    if sys.platform == "darwin":
+        lines = run("nm", "-gUj", zarrs_c.get_library_path()).splitlines()
+        exported = {line.strip().removeprefix("_") for line in lines if line.strip()}
+    else:
+        lines = run("nm", "--dynamic", "--defined-only", zarrs_c.get_library_path()).splitlines()
+        exported = {line.split()[-1] for line in lines if line}
+    declared = functions_of_the_header()
+    assert len(declared) > 50
+    assert exported == declared
+
+
+def formula(rows: int, columns: int) -> np.ndarray:
+    """What all arrays of the C programs hold."""
+    return (1000 * np.arange(rows)[:, None] + np.arange(columns)).astype("int32")
+
+
+def write_plain(path: Path) -> None:
+    data = formula(95, 63)
+    try:
+        import zarr
+    except ImportError:  # zarr-python 3 has no release for Python 3.10
+        simple.store(path, data, (10, 7))
+    else:
+        array = zarr.create_array(str(path), shape=data.shape, chunks=(10, 7), dtype="int32", fill_value=0)
+        array[...] = data
+
+
+def write_holes(path: Path) -> None:
+    """Only the first of four chunks is there."""
+    data = np.zeros((20, 20), "int32")
+    data[:10, :10] = formula(10, 10)
+    stored = simple.store(path, data, (10, 10))
+    metadata = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(re.sub(r'"fill_value":\s*0', '"fill_value":-7', metadata))
+    # Chunks of nothing but zeros were not written.
+    assert stored.chunk_files() == [stored.chunk_path(0, 0)]
+
+
+def write_slow(folder: Path) -> None:
+    """`slow`, whose 400 chunks take long to decode, and `slow_broken`, the same but for a first chunk cut short."""
+    slow = simple.store_slow(folder, chunk_bytes=1 << 20)
+    broken = shutil.copytree(slow.path, folder / "slow_broken", copy_function=os.link)
+    first = broken / slow.chunk_key(0, 0)
+    head = first.read_bytes()[:20]
+    first.unlink()
+    first.write_bytes(head)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The arrays that the C programs read."""
+    root = tmp_path_factory.mktemp("c")
+    write_plain(root / "plain")
+    simple.store(root / "sharded", formula(48, 40), (4, 5), shards=(16, 20))
+    write_holes(root / "holes")
+    broken = simple.store(root / "broken", formula(95, 63), (10, 7)).chunk_path(1, 1)
+    broken.write_bytes(broken.read_bytes()[:-9])
+    strings = simple.store(root / "strings", np.zeros(3, "int32"), (3,)).path / "zarr.json"
+    strings.write_text(
+        '{"zarr_format": 3, "node_type": "array", "shape": [3], "data_type": "string", "fill_value": "",'
+        ' "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3]}},'
+        ' "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "vlen-utf8"}]}'
+    )
+    for name, text in [("group", '{"zarr_format": 3, "node_type": "group"}'), ("nonsense", '{"nonsense": ')]:
+        (root / name).mkdir()
+        (root / name / "zarr.json").write_text(text)
+    write_slow(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """Compile a program of `tests/c`, once."""
+    built = tmp_path_factory.mktemp("programs")
+
+    def compile(name: str, *options: str) -> Path:
+        out = built / "".join([name, *options])
+        if not out.exists():
+            (library,) = zarrs_c.get_library_dirs()
+            link = [f"-L{library}", f"-Wl,-rpath,{library}", "-lzarrs_c", "-pthread"]
+            standard = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g"]
+            source = [f"-I{HEADER.parent}", SOURCES / f"{name}.c", "-o", out]
+            run(*c_compiler().split(), *standard, *options, *source, *link)
+        return out
+
+    return compile
+
+
+@pytest.fixture(scope="session")
+def valgrind():
+    if not sys.platform.startswith("linux"):
+        pytest.skip("valgrind is for Linux")
+    if shutil.which("valgrind") is None:
+        pytest.fail("valgrind is not installed (Debian: apt-get install valgrind libc6-dbg)")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name, program, folder):
+    assert run(program(name), folder) == "ok\n"
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "fork"])
+def test_program_under_valgrind(name, program, folder, valgrind):
+    assert run(*VALGRIND, *LEAKS, program(name), folder) == "ok\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="addresses are fixed by -no-pie on Linux")
+def test_a_program_at_fixed_addresses_keeps_its_queues_alive(program, folder, valgrind):
+    """In it `&zrc_queue_complete` is the address of a jump of its own, by which the library must know its queues."""
+    assert run(*VALGRIND, *LEAKS, program("lifecycle", "-fno-pic", "-no-pie"), folder) == "ok\n"
+
+
+def test_fork_under_valgrind(program, folder, valgrind):
+    """Parent and children make no wrong access, and the parent leaks nothing.
+
+    Leaks cannot be judged in a child: what belonged to the parent's threads is lost there by nature of fork."""
+    assert run(*VALGRIND, "--leak-check=no", program("fork"), folder) == "ok\n"
+    assert run(*VALGRIND, *LEAKS, program("fork"), folder, "exec") == "ok\n"
