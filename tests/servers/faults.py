@@ -164,8 +164,11 @@ class FaultServer:
 
 
 def _mapped(path: Path):
+    size = path.stat().st_size
+    if size < 1 << 16:  # a mapping holds a descriptor, of which there are few
+        return path.read_bytes()
     with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def main() -> None:

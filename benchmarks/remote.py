@@ -1,0 +1,274 @@
+"""Reads over HTTP, zarrs_c beside tensorstore, zarr-python with obstore, and zarrista, interleaved in one run.
+
+    python benchmarks/remote.py                    # everything; 1024³ takes some minutes
+    python benchmarks/remote.py --side 512 --runs 3 --only cube
+
+Caddy serves the large arrays on loopback; the fault server of the tests, a process of its own, serves with a delay for
+each request and counts. Times are medians; what they mean on this machine only their ratios tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import remote_data  # noqa: E402
+import remote_peers  # noqa: E402
+from servers.caddy import Caddy  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class SlowServer:
+    """The fault server as a process of its own, serving a folder with a delay before each answer."""
+
+    def __init__(self, folder: Path):
+        program = ROOT / "tests" / "servers" / "faults.py"
+        self.popen = subprocess.Popen(
+            [sys.executable, str(program), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self.popen.pid
+        self.endpoint = self.popen.stdout.readline().strip()
+
+    def _ask(self, line: str) -> str:
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+        return self.popen.stdout.readline().strip()
+
+    def delay(self, seconds: float) -> None:
+        self._ask(f"delay {seconds}")
+        self._ask("report")
+
+    def report(self) -> dict:
+        """What it has seen since the last call; `served` is the mean time in seconds that it took to answer."""
+        names = ["requests", "heads", "peak", "bytes", "served"]
+        return dict(zip(names, (float(word) for word in self._ask("report").split()), strict=True))
+
+    def stop(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        self.popen.stdin.close()
+        self.popen.stdout.close()
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds that another process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def cpu_here() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def measured(server_pid: int, into: dict):
+    here, there, start = cpu_here(), cpu_of(server_pid), time.perf_counter()
+    yield
+    into["seconds"] = time.perf_counter() - start
+    into["cpu"] = cpu_here() - here
+    into["cpu_all"] = into["cpu"] + cpu_of(server_pid) - there
+
+
+def interleaved(
+    peers: list, runs: int, base: str, path: str, out, server_pid: int, check, between=None
+) -> dict:
+    """Read the array `runs` times with each peer in turn; {name: [figures of each run]}."""
+    figures = {peer.name: [] for peer in peers}
+    for run in range(runs + 1):  # the first is for warming up
+        for peer in peers:
+            if between is not None:
+                between()
+            out[...] = 0
+            peer.open(base, path, out)
+            one: dict = {}
+            with measured(server_pid, one):
+                got = peer.read()
+            check(got)
+            if between is not None:
+                one["seen"] = between()
+            if run:
+                figures[peer.name].append(one)
+            del got
+    return figures
+
+
+def median(figures: list, what: str = "seconds") -> float:
+    return statistics.median(one[what] for one in figures)
+
+
+def table(title: str, figures: dict, goal: str) -> None:
+    """Medians beside each other, and how many times as long as zarrs_c each takes."""
+    print(f"\n{title}\n  goal: {goal}")
+    ours = median(figures[remote_peers.Zarrs_c.name])
+    for name, runs in figures.items():
+        times = sorted(one["seconds"] for one in runs)
+        cpu = median(runs, "cpu") / median(runs)
+        both = median(runs, "cpu_all") / median(runs)
+        print(
+            f"  {name:<28} {median(runs):8.3f} s  ({times[0]:.3f} to {times[-1]:.3f})  {median(runs) / ours:5.2f} x"
+            f"   CPU / wall {cpu:.2f}, with the server {both:.2f}"
+        )
+
+
+def cubes(options, folder: Path, results: dict) -> None:
+    """The cube from Caddy; then without and with a delay from the slow server."""
+    side, chunk, inner = options.side, options.side // 4, options.side // 16
+    paths = {
+        "zstd": remote_data.write_cube(folder, side, chunk, None),
+        "shards": remote_data.write_cube(folder, side, chunk, inner),
+    }
+    out = np.empty((side,) * 3, np.uint16)
+    planes = sorted({0, 1, side // 3, side - 1})
+    expected = {plane: remote_data.cube(plane, plane + 1, side)[0] for plane in planes}
+
+    def check(got):
+        for plane, right in expected.items():
+            np.testing.assert_array_equal(got[plane], right)
+
+    peers = remote_peers.available(options.peers)
+    goals = {
+        "zstd": "tensorstore >= 1.75 x, zarrista >= 5 x; CPU / wall >= 1.8",
+        "shards": "tensorstore >= 1.15 x, zarrista >= 3.5 x",
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        caddy = Caddy(Path(scratch), root=folder)
+        try:
+            for kind, path in paths.items():
+                pid = caddy.process.popen.pid
+                figures = interleaved(peers, options.runs, caddy.endpoint, path.name, out, pid, check)
+                table(f"{side}³ uint16, {kind}, Caddy on loopback", figures, goals[kind])
+                results[f"cube {kind}"] = figures
+        finally:
+            caddy.stop()
+    slow = SlowServer(folder)
+    try:
+        delayed(options, slow, paths, out, check, results)
+    finally:
+        slow.stop()
+
+
+def delayed(options, slow: SlowServer, paths: dict, out, check, results: dict) -> None:
+    """The same with 20 ms for each request, beside the same server without, interleaved."""
+    peers = remote_peers.available(["zarrs_c", "tensorstore"])
+    for kind, path in paths.items():
+        runs: dict = {(peer.name, delay): [] for peer in peers for delay in (0.0, 0.02)}
+        for run in range(options.runs + 1):
+            for delay in (0.0, 0.02):
+                slow.delay(delay)
+                for peer in peers:
+                    out[...] = 0
+                    peer.open(slow.endpoint, path.name, out)
+                    one: dict = {}
+                    with measured(slow.pid, one):
+                        check(peer.read())
+                    if run:
+                        runs[peer.name, delay].append(one)
+        print(f"\n{options.side}³ uint16, {kind}, 20 ms a request\n  goal: zarrs_c within 10 % of no delay")
+        for peer in peers:
+            fast, late = (median(runs[peer.name, delay]) for delay in (0.0, 0.02))
+            print(f"  {peer.name:<28} {fast:8.3f} s without, {late:.3f} s with: {late / fast - 1:+.1%}")
+        results[f"delay {kind}"] = {f"{name}, {delay} s": found for (name, delay), found in runs.items()}
+
+
+def small(options, folder: Path, results: dict) -> None:
+    """Many small objects behind a slow server: how much of the waiting overlaps."""
+    few = remote_data.write_rows(folder, 64, 1 << 16)
+    many = remote_data.write_rows(folder, 10_000, 1024)
+    works = [
+        (few, 64, 0.05, "64 one-chunk objects, 50 ms each", "<= 1.5 round trips"),
+        (many, 10_000, 0.01, "10,000 one-chunk objects, 10 ms each", "<= 1.15 x (10,000 / 64) round trips"),
+    ]
+    peers = remote_peers.available(options.peers)
+    for path, rows, delay, title, goal in works:
+        slow = SlowServer(path.parent)
+        try:
+            slow.delay(delay)
+            out = np.empty((rows, (1 << 16) if rows == 64 else 1024), np.uint8)
+            right = expected_rows(path, out.shape)
+            check = lambda got, right=right: np.testing.assert_array_equal(got, right)  # noqa: E731
+            figures = interleaved(
+                peers, options.runs, slow.endpoint, path.name, out, slow.pid, check, between=slow.report
+            )
+        finally:
+            slow.stop()
+        table(f"{title}", figures, goal)
+        least = -(-rows // 64)  # round trips, were nothing but the delay to cost time
+        for name, runs in figures.items():
+            served = statistics.median(one["seen"]["served"] for one in runs)
+            peak = max(one["seen"]["peak"] for one in runs)
+            print(
+                f"  {name:<28} {median(runs) / delay / least:6.2f} x the least at {delay * 1e3:.0f} ms; "
+                f"the server took {served * 1e3:.1f} ms: {median(runs) / served / least:.2f} x; {peak:.0f} at once"
+            )
+        results[title] = figures
+
+
+def expected_rows(path: Path, shape: tuple) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 256, shape, np.uint8)
+
+
+def shards(options, folder: Path, results: dict) -> None:
+    """8 inner chunks in 2 shards: how many requests."""
+    path = remote_data.write_rows(folder, 64, 4096, per_shard=16)
+    import zarrs_c
+
+    slow = SlowServer(folder)
+    try:
+        array = zarrs_c.sync.open_array(slow.endpoint, path.name)
+        slow.report()
+        print("\n8 inner chunks in 2 shards\n  goal: <= 4 requests, then <= 2, no HEAD")
+        counts = []
+        for which in ("first", "second"):
+            array[12:20]
+            seen = slow.report()
+            counts.append(seen)
+            print(f"  {which} read: {seen['requests']:.0f} requests, {seen['heads']:.0f} of them HEAD")
+        results["shards"] = counts
+    finally:
+        slow.stop()
+
+
+WORKS = {"cube": cubes, "small": small, "shards": shards}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--side", type=int, default=1024, help="of the cube, a multiple of 16")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=list(WORKS), default=list(WORKS))
+    parser.add_argument("--peers", nargs="*", help="the first words of their names; zarrs_c is needed")
+    parser.add_argument("--data", type=Path, default=ROOT / ".cache" / "benchmarks")
+    parser.add_argument("--json", type=Path, help="write every figure there")
+    options = parser.parse_args()
+    options.data.mkdir(parents=True, exist_ok=True)
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, {options.runs} runs"
+    )
+    results: dict = {}
+    for work in options.only:
+        WORKS[work](options, options.data, results)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
