@@ -107,6 +107,10 @@ typedef struct zrc_runtime_options {
   uint32_t max_requests;  /* requests in flight at once, over all operations; default 64 */
   uint32_t flags;         /* none yet */
   uint64_t max_bytes;     /* bytes held in flight at once, encoded and decoded; default 256 MiB */
+  uint64_t range_gap;     /* ranges of a remote object with at most so many unwanted bytes between them are fetched
+                             together; default 64 KiB */
+  uint64_t range_cap;     /* the most bytes that one such request fetches; default 64 MiB */
+  uint64_t index_cache_bytes; /* decoded indexes of remote shards that are kept; default 64 MiB */
 } zrc_runtime_options;
 
 /* A runtime owns the threads and the budgets. No thread starts before the first operation. `options` may be NULL.
@@ -123,8 +127,12 @@ zrc_status zrc_runtime_shutdown(zrc_runtime *runtime, uint32_t timeout_ms);
 
 /* ==== Stores ================================================================================================== */
 
-/* Open a store by URL, without any I/O. `url` is file:///absolute/folder, or a plain path; `options_json` is NULL or
- * a JSON object whose values are strings. The options a scheme does not know are refused.
+/* Open a store by URL, without any I/O. `url` is file:///absolute/folder (or a plain path), s3://bucket/prefix,
+ * gs://bucket/prefix, az://container/prefix, abfs(s)://container@account.dfs.core.windows.net/prefix, http(s)://host/
+ * path, or memory://name (shared within the process by name). `options_json` is NULL or a JSON object whose values are
+ * strings: object_store's configuration keys of the scheme ("aws_region", "google_service_account", "timeout", ...),
+ * which the environment's variables of the same names stand behind, and "max_retries", "retry_timeout", "init_backoff",
+ * "max_backoff" (seconds) and "header.NAME". The options a scheme does not know are refused.
  * Errors: INVALID (malformed URL, JSON or option), UNSUPPORTED (scheme). */
 zrc_status zrc_store_open(zrc_runtime *runtime, const char *url, const char *options_json, zrc_store **out,
                           zrc_error **error);

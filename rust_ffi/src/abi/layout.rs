@@ -29,7 +29,9 @@ fn check_size(size: usize, least: usize, what: impl Display) -> Result<usize> {
     if (least..=MOST).contains(&size) {
         return Ok(size);
     }
-    Err(Error::invalid(format_args!("{what} must be between {least} and {MOST}, not {size}; has it been set?")))
+    Err(Error::invalid(format_args!(
+        "{what} must be between {least} and {MOST}, not {size}; has it been set?"
+    )))
 }
 
 /// Copy a struct of `size` bytes: what ours has more becomes zero, what it has more must be zero.
@@ -74,14 +76,23 @@ pub(super) unsafe fn options<T: Versioned>(from: *const T, name: &str) -> Result
 ///
 /// # Safety
 /// The rule *pointers*; `stride` has passed [`stride`].
-pub(super) unsafe fn element<T: Plain>(first: *const T, i: usize, stride: usize, name: impl Display) -> Result<T> {
+pub(super) unsafe fn element<T: Plain>(
+    first: *const T,
+    i: usize,
+    stride: usize,
+    name: impl Display,
+) -> Result<T> {
     // SAFETY: the caller's promises.
     unsafe { complete(first.byte_add(i * stride), stride, name) }
 }
 
 /// The distance of an array's structs: as the caller says, or ours.
 pub(super) fn stride<T>(said: usize, name: &str) -> Result<usize> {
-    if said == 0 { Ok(size_of::<T>()) } else { check_size(said, size_of::<usize>(), name) }
+    if said == 0 {
+        Ok(size_of::<T>())
+    } else {
+        check_size(said, size_of::<usize>(), name)
+    }
 }
 
 /// A struct that the library fills. Only its `struct_size` is read.
@@ -173,35 +184,68 @@ mod tests {
 
     #[test]
     fn a_shorter_struct_is_completed_with_zeros() {
-        assert_eq!(read(&[16, 7]).unwrap(), Ours { struct_size: 16, a: 7, b: 0, c: 0 });
-        assert_eq!(read(&[20, 7, 0x9_0000_0008]).unwrap(), Ours { struct_size: 20, a: 7, b: 8, c: 0 });
+        assert_eq!(
+            read(&[16, 7]).unwrap(),
+            Ours {
+                struct_size: 16,
+                a: 7,
+                b: 0,
+                c: 0
+            }
+        );
+        assert_eq!(
+            read(&[20, 7, 0x9_0000_0008]).unwrap(),
+            Ours {
+                struct_size: 20,
+                a: 7,
+                b: 8,
+                c: 0
+            }
+        );
     }
 
     #[test]
     fn a_longer_struct_is_accepted_while_its_unknown_tail_is_zero() {
         assert_eq!(read(&[40, 7, 0, 0, 0]).unwrap().a, 7);
         let error = read(&[40, 7, 0, 0, 1 << 56]).unwrap_err();
-        assert_eq!(&*error.message, "options sets byte 39 of 40, which this version (of 24 bytes) does not know");
+        assert_eq!(
+            &*error.message,
+            "options sets byte 39 of 40, which this version (of 24 bytes) does not know"
+        );
     }
 
     #[test]
     fn a_size_that_cannot_be_is_refused_before_anything_is_read() {
         for size in [0, 7, 4097, u64::MAX] {
             let error = read(&[size]).unwrap_err();
-            assert!(error.message.contains("options.struct_size must be between 8 and 4096"), "{error}");
+            assert!(
+                error
+                    .message
+                    .contains("options.struct_size must be between 8 and 4096"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_struct_is_filled_as_far_as_its_user_knows_it_and_zeroed_beyond() {
-        let value = Ours { struct_size: 0, a: 1, b: 2, c: 3 };
-        for (size, expected) in
-            [(16, [16, 1, u64::MAX, u64::MAX]), (24, [24, 1, 0x3_0000_0002, u64::MAX]), (32, [32, 1, 0x3_0000_0002, 0])]
-        {
+        let value = Ours {
+            struct_size: 0,
+            a: 1,
+            b: 2,
+            c: 3,
+        };
+        for (size, expected) in [
+            (16, [16, 1, u64::MAX, u64::MAX]),
+            (24, [24, 1, 0x3_0000_0002, u64::MAX]),
+            (32, [32, 1, 0x3_0000_0002, 0]),
+        ] {
             let mut words = [u64::MAX; 4];
             words[0] = size;
             // SAFETY: `words` has at least `size` bytes.
-            unsafe { Filled::required(words.as_mut_ptr().cast::<Ours>(), "out") }.unwrap().put(&value);
+            unsafe { Filled::required(words.as_mut_ptr().cast::<Ours>(), "out") }
+                .unwrap()
+                .put(&value);
             assert_eq!(words, expected);
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::completion::{self, zrc_completion, zrc_sink};
 use super::error::zrc_status;
+use super::guard;
 use super::layout::Filled;
 use super::pointers::{self, Place};
-use super::guard;
 use crate::engine::error::Result;
 use crate::engine::operation::{OnComplete, Operation, Output, Waited};
 
@@ -25,10 +25,18 @@ impl Submission {
     /// The rules *pointers* (for `op`, until the call returns) and *lending*.
     pub(super) unsafe fn new(sink: *const zrc_sink, op: *mut *mut zrc_op) -> Result<Self> {
         // SAFETY: the caller's promises.
-        unsafe { Ok(Self { on_complete: completion::on_complete(sink)?, op: Place::optional(op) }) }
+        unsafe {
+            Ok(Self {
+                on_complete: completion::on_complete(sink)?,
+                op: Place::optional(op),
+            })
+        }
     }
 
-    pub(super) fn start(self, start: impl FnOnce(Option<OnComplete>) -> Result<Arc<Operation>>) -> Result<()> {
+    pub(super) fn start(
+        self,
+        start: impl FnOnce(Option<OnComplete>) -> Result<Arc<Operation>>,
+    ) -> Result<()> {
         let operation = start(self.on_complete)?;
         if let Some(place) = self.op {
             place.put(pointers::give(operation));
@@ -70,14 +78,21 @@ pub unsafe extern "C" fn zrc_op_cancel(op: *mut zrc_op) {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_op_wait(op: *mut zrc_op, timeout_ms: u32, out: *mut zrc_completion) -> zrc_status {
+pub unsafe extern "C" fn zrc_op_wait(
+    op: *mut zrc_op,
+    timeout_ms: u32,
+    out: *mut zrc_completion,
+) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles*, *pointers* and *structs*.
         let (op, out) = unsafe { (pointers::borrow(op, "op")?, Filled::optional(out, "out")?) };
         let Some(out) = out else {
             return op.wait_only(timeout(timeout_ms));
         };
-        let Waited { completion, had_sink } = op.wait(timeout(timeout_ms))?;
+        let Waited {
+            completion,
+            had_sink,
+        } = op.wait(timeout(timeout_ms))?;
         let mut completion = zrc_completion::new(completion, 0);
         if had_sink {
             completion = completion.without_things();

@@ -21,6 +21,9 @@ pub struct zrc_runtime_options {
     pub max_requests: u32,
     pub flags: u32,
     pub max_bytes: u64,
+    pub range_gap: u64,
+    pub range_cap: u64,
+    pub index_cache_bytes: u64,
 }
 versioned!(zrc_runtime_options);
 
@@ -32,13 +35,21 @@ pub unsafe extern "C" fn zrc_runtime_new(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *pointers* and *structs*.
-        let (options, out) = unsafe { (layout::options(options, "options")?, Place::required(out, "out")?) };
+        let (options, out) = unsafe {
+            (
+                layout::options(options, "options")?,
+                Place::required(out, "out")?,
+            )
+        };
         io::check_flags(options.flags, 0, "options.flags")?;
         let config = RuntimeConfig {
             io_threads: options.io_threads as usize,
             codec_threads: options.codec_threads as usize,
             max_requests: options.max_requests as usize,
             max_bytes: options.max_bytes,
+            range_gap: options.range_gap,
+            range_cap: options.range_cap,
+            index_cache_bytes: options.index_cache_bytes,
         };
         out.put(pointers::give(Runtime::new(config)?));
         Ok(())
@@ -60,7 +71,10 @@ pub unsafe extern "C" fn zrc_runtime_release(runtime: *mut zrc_runtime) {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_runtime_shutdown(runtime: *mut zrc_runtime, timeout_ms: u32) -> zrc_status {
+pub unsafe extern "C" fn zrc_runtime_shutdown(
+    runtime: *mut zrc_runtime,
+    timeout_ms: u32,
+) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rule *handles*. A reference of our own: another thread may release the caller's meanwhile.
         let runtime: Arc<Runtime> = unsafe { pointers::share(runtime, "runtime") }?;

@@ -47,10 +47,18 @@ pub struct zrc_op_stats {
 versioned!(zrc_stats, zrc_op_stats);
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_runtime_get_stats(runtime: *const zrc_runtime, out: *mut zrc_stats) -> zrc_status {
+pub unsafe extern "C" fn zrc_runtime_get_stats(
+    runtime: *const zrc_runtime,
+    out: *mut zrc_stats,
+) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles*, *pointers* and *structs*.
-        let (runtime, out) = unsafe { (pointers::borrow(runtime, "runtime")?, Filled::required(out, "out")?) };
+        let (runtime, out) = unsafe {
+            (
+                pointers::borrow(runtime, "runtime")?,
+                Filled::required(out, "out")?,
+            )
+        };
         let live = runtime.live();
         let count = |counter| live.counters.get(counter);
         out.put(&zrc_stats {

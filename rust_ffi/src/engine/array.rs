@@ -33,8 +33,14 @@ pub struct Array {
 
 /// How stored objects become elements.
 enum Chunks {
-    Plain { chain: Chain, regular: Option<ChunkCodec> },
-    Sharded { sharding: Sharding, regular: Option<ShardLayout> },
+    Plain {
+        chain: Chain,
+        regular: Option<ChunkCodec>,
+    },
+    Sharded {
+        sharding: Sharding,
+        regular: Option<ShardLayout>,
+    },
     /// Variable-length data types: the metadata can be looked at.
     Unreadable,
 }
@@ -47,22 +53,37 @@ impl Array {
     pub fn from_metadata(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
         let owned = (store.clone(), path.to_owned(), json.to_owned());
         let make = move || Self::new(&owned.0, &owned.1, &owned.2);
-        let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
-        made.map_err(|error| {
-            let name = if path.is_empty() { "(root)" } else { path };
-            error.prefixed(format_args!("{name}: "))
-        })
+        let made = store
+            .runtime()
+            .live()
+            .pool()
+            .and_then(|pool| pool.run(make)?);
+        let file = if json_is_v2(json) {
+            ".zarray"
+        } else {
+            "zarr.json"
+        };
+        made.map_err(|error| error.with_key(&super::open::join(path.trim_matches('/'), file)))
     }
 
     fn new(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
         let path = normalised_path(path)?;
         let metadata = parse_metadata(json)?;
-        let zarr_format = if matches!(metadata, ArrayMetadata::V2(_)) { 2 } else { 3 };
-        let zarrs = Zarrs::new_with_metadata(Arc::new(()), &format!("/{path}"), metadata).map_err(create_error)?;
+        let zarr_format = if matches!(metadata, ArrayMetadata::V2(_)) {
+            2
+        } else {
+            3
+        };
+        let zarrs = Zarrs::new_with_metadata(Arc::new(()), &format!("/{path}"), metadata)
+            .map_err(create_error)?;
         let axes = grid_axes(zarrs.chunk_grid())?;
         let dtype = DType::new(zarrs.data_type());
         let fill_value = zarrs.fill_value().as_ne_bytes().to_vec();
-        let chunks = if dtype.is_variable() { Chunks::Unreadable } else { Chunks::new(&zarrs, &axes)? };
+        let chunks = if dtype.is_variable() {
+            Chunks::Unreadable
+        } else {
+            Chunks::new(&zarrs, &axes)?
+        };
         let grid_shape = axes.iter().map(GridAxis::count).collect();
         Ok(Arc::new(Self {
             store: store.clone(),
@@ -89,7 +110,11 @@ impl Array {
 
     /// The path, as it stands in messages.
     pub fn name(&self) -> &str {
-        if self.path.is_empty() { "(root)" } else { &self.path }
+        if self.path.is_empty() {
+            "(root)"
+        } else {
+            &self.path
+        }
     }
 
     /// The metadata as stored, attributes included.
@@ -137,7 +162,11 @@ impl Array {
     }
 
     fn cell_shape(&self, cell: &[u64]) -> Dims<u64> {
-        self.axes.iter().zip(cell).map(|(axis, c)| axis.size(*c)).collect()
+        self.axes
+            .iter()
+            .zip(cell)
+            .map(|(axis, c)| axis.size(*c))
+            .collect()
     }
 
     /// Check that a chunk is in the grid.
@@ -145,7 +174,9 @@ impl Array {
         let grid = self.grid_shape();
         if index.len() != grid.len() || index.iter().zip(grid).any(|(i, n)| i >= n) {
             let name = self.name();
-            return Err(Error::invalid(format_args!("{name}: no chunk {index:?} in a grid of {grid:?} chunks")));
+            return Err(Error::invalid(format_args!(
+                "{name}: no chunk {index:?} in a grid of {grid:?} chunks"
+            )));
         }
         Ok(())
     }
@@ -153,7 +184,11 @@ impl Array {
     /// The box of elements that a box of chunks covers, cut at the array's bounds: start and shape.
     pub fn chunks_extent(&self, start: &[u64], shape: &[u64]) -> Result<(Dims<u64>, Dims<u64>)> {
         let grid = self.grid_shape();
-        let inside = start.iter().zip(shape).zip(grid).all(|((s, n), g)| s.checked_add(*n).is_some_and(|end| end <= *g));
+        let inside = start
+            .iter()
+            .zip(shape)
+            .zip(grid)
+            .all(|((s, n), g)| s.checked_add(*n).is_some_and(|end| end <= *g));
         if !inside {
             let name = self.name();
             return Err(Error::invalid(format_args!(
@@ -163,7 +198,13 @@ impl Array {
         let extent = |d: usize| {
             let (axis, end) = (&self.axes[d], start[d] + shape[d]);
             // A start at the grid's end is only possible for an empty box.
-            let edge = |cell| if cell < axis.count() { axis.start(cell) } else { self.shape()[d] };
+            let edge = |cell| {
+                if cell < axis.count() {
+                    axis.start(cell)
+                } else {
+                    self.shape()[d]
+                }
+            };
             let (first, last) = (edge(start[d]), edge(end).min(self.shape()[d]));
             (first.min(last), last.saturating_sub(first))
         };
@@ -178,20 +219,35 @@ impl Array {
     /// How the chunk at `cell` is decoded; for sharded arrays, how an inner chunk is.
     pub(super) fn chunk_codec(&self, cell: &[u64]) -> Result<Cow<'_, ChunkCodec>> {
         match &self.chunks {
-            Chunks::Plain { regular: Some(codec), .. } => Ok(Cow::Borrowed(codec)),
-            Chunks::Plain { chain, regular: None } => chain.for_shape(&self.cell_shape(cell)).map(Cow::Owned),
+            Chunks::Plain {
+                regular: Some(codec),
+                ..
+            } => Ok(Cow::Borrowed(codec)),
+            Chunks::Plain {
+                chain,
+                regular: None,
+            } => chain.for_shape(&self.cell_shape(cell)).map(Cow::Owned),
             Chunks::Sharded { sharding, .. } => Ok(Cow::Borrowed(&sharding.inner)),
-            Chunks::Unreadable => Err(Error::unsupported(format_args!("data type {}", self.dtype.name))),
+            Chunks::Unreadable => Err(Error::unsupported(format_args!(
+                "data type {}",
+                self.dtype.name
+            ))),
         }
     }
 
     /// The layout of the shard at `cell`; `None` if the array is not sharded.
     pub(super) fn shard_layout(&self, cell: &[u64]) -> Result<Option<Cow<'_, ShardLayout>>> {
         match &self.chunks {
-            Chunks::Sharded { regular: Some(layout), .. } => Ok(Some(Cow::Borrowed(layout))),
-            Chunks::Sharded { sharding, regular: None } => {
-                sharding.layout(&self.cell_shape(cell)).map(|layout| Some(Cow::Owned(layout)))
-            }
+            Chunks::Sharded {
+                regular: Some(layout),
+                ..
+            } => Ok(Some(Cow::Borrowed(layout))),
+            Chunks::Sharded {
+                sharding,
+                regular: None,
+            } => sharding
+                .layout(&self.cell_shape(cell))
+                .map(|layout| Some(Cow::Owned(layout))),
             _ => Ok(None),
         }
     }
@@ -199,7 +255,8 @@ impl Array {
 
 impl Chunks {
     fn new(zarrs: &Zarrs, axes: &[GridAxis]) -> Result<Self> {
-        let (codecs, data_type, fill_value) = (zarrs.codecs(), zarrs.data_type(), zarrs.fill_value());
+        let (codecs, data_type, fill_value) =
+            (zarrs.codecs(), zarrs.data_type(), zarrs.fill_value());
         let size = |axis: &GridAxis| match axis {
             GridAxis::Regular { size, .. } => Some(*size),
             GridAxis::Rectilinear { .. } => None,
@@ -215,23 +272,46 @@ impl Chunks {
     }
 }
 
+fn json_is_v2(json: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        zarr_format: u64,
+    }
+    serde_json::from_str(&super::open::without_bare_numbers(json))
+        .is_ok_and(|f: Format| f.zarr_format == 2)
+}
+
 /// The array part of metadata that `json` holds.
 fn parse_metadata(json: &str) -> Result<ArrayMetadata> {
     let json = super::open::without_bare_numbers(json);
-    let value: serde_json::Value =
-        serde_json::from_str(&json).map_err(|e| Error::invalid(format_args!("metadata is not valid JSON: {e}")))?;
+    let value: serde_json::Value = serde_json::from_str(&json)
+        .map_err(|e| Error::invalid(format_args!("metadata is not valid JSON: {e}")))?;
     if value.get("node_type").is_some_and(|node| node == "group") {
         return Err(Error::invalid("the metadata is a group's"));
     }
-    let metadata: ArrayMetadata = serde_json::from_value(value)
+    // One format or the other, so that the reason names what is wrong.
+    let metadata = match value.get("zarr_format").and_then(serde_json::Value::as_u64) {
+        Some(3) => serde_json::from_value(value).map(ArrayMetadata::V3),
+        Some(2) => serde_json::from_value(value).map(ArrayMetadata::V2),
+        _ => return Err(Error::invalid("metadata has no zarr_format of 2 or 3")),
+    };
+    let metadata = metadata
         .map_err(|e| Error::invalid(format_args!("metadata does not describe an array: {e}")))?;
     if let ArrayMetadata::V3(metadata) = &metadata {
-        let unknown = metadata.additional_fields.iter().find(|(_, field)| field.must_understand());
+        let unknown = metadata
+            .additional_fields
+            .iter()
+            .find(|(_, field)| field.must_understand());
         if let Some((name, _)) = unknown {
-            return Err(Error::unsupported(format_args!("metadata has a field that must be understood: {name:?}")));
+            return Err(Error::unsupported(format_args!(
+                "metadata has a field that must be understood: {name:?}"
+            )));
         }
         if let Some(transformer) = metadata.storage_transformers.first() {
-            return Err(Error::unsupported(format_args!("storage transformer {:?}", transformer.name())));
+            return Err(Error::unsupported(format_args!(
+                "storage transformer {:?}",
+                transformer.name()
+            )));
         }
     }
     Ok(metadata)
@@ -246,6 +326,7 @@ fn create_error(error: ArrayCreateError) -> Error {
         | E::ChunkGridCreateError(_)
         | E::ChunkKeyEncodingCreateError(_)
         | E::StorageTransformersCreateError(_)
+        | E::UnsupportedZarrV2Array(_)
         | E::AdditionalFieldUnsupportedError(_) => Error::unsupported(error),
         _ => Error::invalid(error),
     }
@@ -255,7 +336,9 @@ fn create_error(error: ArrayCreateError) -> Error {
 pub(super) fn normalised_path(path: &str) -> Result<String> {
     let path = path.trim_matches('/');
     if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(Error::invalid(format_args!("{path:?} is not a path in a store: a part is empty, \".\" or \"..\"")));
+        return Err(Error::invalid(format_args!(
+            "{path:?} is not a path in a store: a part is empty, \".\" or \"..\""
+        )));
     }
     Ok(path.to_owned())
 }
@@ -266,23 +349,34 @@ fn grid_axes(grid: &ChunkGrid) -> Result<Arc<[GridAxis]>> {
     const MOST_EDGES: u64 = 1 << 24;
     let (array_shape, grid_shape) = (grid.array_shape(), grid.grid_shape());
     let mut index = vec![0; grid_shape.len()];
-    if grid.name(ZarrVersion::V3).is_some_and(|name| name == "regular") {
+    if grid
+        .name(ZarrVersion::V3)
+        .is_some_and(|name| name == "regular")
+    {
         let sizes = grid.chunk_shape(&index).map_err(Error::invalid)?;
-        let sizes = sizes.ok_or_else(|| Error::invalid("the regular chunk grid has no chunk shape"))?;
-        let axes = sizes.iter().zip(array_shape).map(|(size, extent)| GridAxis::regular(size.get(), *extent));
+        let sizes =
+            sizes.ok_or_else(|| Error::invalid("the regular chunk grid has no chunk shape"))?;
+        let axes = sizes
+            .iter()
+            .zip(array_shape)
+            .map(|(size, extent)| GridAxis::regular(size.get(), *extent));
         return Ok(axes.collect());
     }
     let mut axes = Vec::with_capacity(grid_shape.len());
     for d in 0..grid_shape.len() {
         if grid_shape[d] > MOST_EDGES {
             let n = grid_shape[d];
-            return Err(Error::unsupported(format_args!("dimension {d}: an irregular grid of {n} chunks")));
+            return Err(Error::unsupported(format_args!(
+                "dimension {d}: an irregular grid of {n} chunks"
+            )));
         }
         let mut sizes = Vec::with_capacity(grid_shape[d] as usize);
         for i in 0..grid_shape[d] {
             index[d] = i;
             let shape = grid.chunk_shape_u64(&index).map_err(Error::invalid)?;
-            let shape = shape.ok_or_else(|| Error::invalid(format_args!("dimension {d}: chunk {i} has no shape")))?;
+            let shape = shape.ok_or_else(|| {
+                Error::invalid(format_args!("dimension {d}: chunk {i} has no shape"))
+            })?;
             sizes.push(shape[d]);
         }
         index[d] = 0;

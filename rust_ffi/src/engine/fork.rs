@@ -5,8 +5,9 @@
 //! number, raised in the child by an `atfork` handler that touches nothing but that atomic; whatever was made under an
 //! older generation is left alone (leaked, never locked, never freed) and made anew at the next use.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
@@ -30,4 +31,64 @@ pub fn watch() {
             assert_eq!(rc, 0, "pthread_atfork failed for lack of memory");
         }
     });
+}
+
+/// A shared value that each process makes for itself. A child never touches its parent's: it may be locked for ever, or
+/// be of threads and connections that are not there.
+pub struct PerProcess<T> {
+    /// An `Arc<Slot<T>>` turned into a pointer, or null. Replaced only when it is null or of an older generation.
+    slot: AtomicPtr<Slot<T>>,
+}
+
+struct Slot<T> {
+    generation: u64,
+    value: Arc<T>,
+}
+
+impl<T> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self {
+            slot: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+impl<T> PerProcess<T> {
+    /// This process's value, made now if it has not been. Two threads may both make one; one of them is dropped.
+    pub fn get_or_make<E>(&self, make: impl Fn() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let generation = generation();
+        loop {
+            let current = self.slot.load(Ordering::Acquire);
+            // SAFETY: a pointer stored here came from `Box::into_raw` and is freed only by `drop`, which has exclusive
+            // access; one that was replaced is leaked. So it is valid.
+            if let Some(slot) = unsafe { current.as_ref() }
+                && slot.generation == generation
+            {
+                return Ok(slot.value.clone());
+            }
+            let fresh = Box::into_raw(Box::new(Slot {
+                generation,
+                value: Arc::new(make()?),
+            }));
+            if self
+                .slot
+                .compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+            {
+                // SAFETY: `fresh` was not published.
+                drop(unsafe { Box::from_raw(fresh) });
+            }
+        }
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let slot = *self.slot.get_mut();
+        // SAFETY: as in `get_or_make`; a parent's value is leaked.
+        if !slot.is_null() && unsafe { (*slot).generation } == generation() {
+            // SAFETY: came from `Box::into_raw`, and nobody else can free it.
+            drop(unsafe { Box::from_raw(slot) });
+        }
+    }
 }

@@ -6,11 +6,17 @@
 //! ```
 
 pub mod array;
+pub mod budget;
+pub mod buffers;
 pub mod codec;
 pub mod dtype;
+pub mod encoded;
 pub mod error;
 pub mod fork;
 pub mod grid;
+pub mod index_cache;
+pub mod local;
+pub mod merge;
 pub mod open;
 pub mod operation;
 pub mod place;
@@ -18,10 +24,12 @@ pub mod plan;
 pub mod pool;
 pub mod read;
 pub mod region;
+pub mod remote;
 pub mod runtime;
 pub mod scatter;
 pub mod scratch;
 pub mod shard;
+pub mod shard_job;
 pub mod stats;
 
 use smallvec::SmallVec;

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::array::{Array, normalised_path};
 use super::error::{Error, Result, Status, contain};
-use super::operation::{OnComplete, Operation, Output};
+use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
+use super::remote;
 use super::stats::Counter;
 use crate::storage::{Backend, Store};
 
@@ -18,56 +21,163 @@ pub fn open_array(
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
     if let Some(format) = zarr_format.filter(|format| !matches!(format, 2 | 3)) {
-        return Err(Error::invalid(format_args!("zarr_format must be 2 or 3, not {format}")));
+        return Err(Error::invalid(format_args!(
+            "zarr_format must be 2 or 3, not {format}"
+        )));
     }
     let path = normalised_path(path)?;
     let live = store.runtime().live();
     let pool = live.pool()?;
+    let io = matches!(store.backend(), Backend::Remote(_))
+        .then(|| live.io())
+        .transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let store = store.clone();
-    let job = move || {
-        let operation = completer.operation();
-        if operation.skip() {
-            return;
-        }
-        match contain(|| open(&store, &path, zarr_format, operation)) {
-            Ok(array) => completer.set_output(Output::Array(array)),
-            Err(error) => operation.fail(error),
-        }
+    let opening = Opening {
+        store: store.clone(),
+        path,
+        zarr_format,
+        completer,
     };
-    pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
+    match io {
+        None => {
+            let job = move || {
+                let found = contain(|| {
+                    opening
+                        .find()
+                        .now_or_never()
+                        .expect("files are read without waiting")
+                });
+                opening.finish(found);
+            };
+            pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
+        }
+        Some(io) => drop(io.spawn(async move {
+            let token = opening.completer.operation().token().clone();
+            let found = token.run_until_cancelled(opening.find()).await;
+            // Parsing is not for the threads that wait for the network, and zarrs wants to be on the pool.
+            let job = move || opening.finish(found.unwrap_or_else(|| Err(Error::cancelled())));
+            pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
+        })),
+    }
     Ok(operation)
 }
 
-fn open(store: &Arc<Store>, path: &str, zarr_format: Option<u8>, operation: &Operation) -> Result<Arc<Array>> {
-    let Backend::Local(files) = store.backend();
-    let get = |name: &str| -> Result<Option<String>> {
-        let key = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        operation.count(Counter::Requests, 1);
-        let Some(bytes) = files.get(&key)? else { return Ok(None) };
-        operation.count(Counter::BytesFetched, bytes.len() as u64);
-        let text = String::from_utf8(bytes).map_err(|_| Error::invalid("metadata is not UTF-8").with_key(&key))?;
-        Ok(Some(text))
-    };
-    if zarr_format != Some(2)
-        && let Some(json) = get("zarr.json")?
-    {
-        return from_v3(store, path, &json);
+/// One array being opened.
+struct Opening {
+    store: Arc<Store>,
+    path: String,
+    zarr_format: Option<u8>,
+    completer: Completer,
+}
+
+/// Metadata as stored.
+enum Found {
+    V3(String),
+    V2 {
+        zarray: String,
+        zattrs: Option<String>,
+    },
+}
+
+impl Opening {
+    fn finish(&self, found: Result<Found>) {
+        let operation = self.completer.operation();
+        if operation.skip() {
+            return;
+        }
+        let made = found.and_then(|found| contain(|| self.make(found)));
+        match made {
+            Ok(array) => self.completer.set_output(Output::Array(array)),
+            Err(error) => operation.fail(error),
+        }
     }
-    if zarr_format != Some(3)
-        && let Some(json) = get(".zarray")?
-    {
-        return Array::from_metadata(store, path, &with_attributes(&json, get(".zattrs")?)?);
+
+    fn make(&self, found: Found) -> Result<Arc<Array>> {
+        match found {
+            Found::V3(json) => from_v3(&self.store, &self.path, &json),
+            Found::V2 { zarray, zattrs } => {
+                let key = || join(&self.path, ".zattrs");
+                let json =
+                    with_attributes(&zarray, zattrs).map_err(|error| error.with_key(&key()))?;
+                Array::from_metadata(&self.store, &self.path, &json)
+            }
+        }
     }
-    if zarr_format != Some(3) && get(".zgroup")?.is_some() {
-        return Err(is_group(store, path));
+
+    /// Look for the metadata, with as few requests, one after another, as can be.
+    async fn find(&self) -> Result<Found> {
+        let format = self.zarr_format;
+        let v3 = async {
+            if format == Some(2) {
+                Ok(None)
+            } else {
+                self.get("zarr.json").await
+            }
+        };
+        let v2 = async {
+            if format == Some(3) {
+                Ok(None)
+            } else {
+                self.get(".zarray").await
+            }
+        };
+        let (v3, v2) = match self.store.backend() {
+            // A request costs a round trip: both at once.
+            Backend::Remote(_) => futures_util::future::join(v3, v2).await,
+            Backend::Local(_) => match v3.await {
+                Ok(None) => (Ok(None), v2.await),
+                found => (found, Ok(None)),
+            },
+        };
+        if let Some(json) = v3? {
+            return Ok(Found::V3(json));
+        }
+        if let Some(zarray) = v2? {
+            return Ok(Found::V2 {
+                zarray,
+                zattrs: self.get(".zattrs").await?,
+            });
+        }
+        if format != Some(3) && self.get(".zgroup").await?.is_some() {
+            return Err(is_group(&self.store, &self.path));
+        }
+        let looked_for = match format {
+            Some(2) => ".zarray",
+            Some(3) => "zarr.json",
+            _ => "zarr.json or .zarray",
+        };
+        Err(not_found(
+            &self.store,
+            &self.path,
+            format_args!("no array there ({looked_for} is missing)"),
+        ))
     }
-    let looked_for = match zarr_format {
-        Some(2) => ".zarray",
-        Some(3) => "zarr.json",
-        _ => "zarr.json or .zarray",
-    };
-    Err(not_found(store, path, format_args!("no array there ({looked_for} is missing)")))
+
+    /// The text of one metadata object.
+    async fn get(&self, name: &str) -> Result<Option<String>> {
+        let key = join(&self.path, name);
+        let operation = self.completer.operation();
+        let bytes = match self.store.backend() {
+            Backend::Local(files) => {
+                operation.count(Counter::Requests, 1);
+                let bytes = files.get(&key)?;
+                operation.count(
+                    Counter::BytesFetched,
+                    bytes.as_ref().map_or(0, Vec::len) as u64,
+                );
+                bytes
+            }
+            Backend::Remote(store) => {
+                let value = remote::get_value(store, &key, operation).await?;
+                value.map(|value| value.buffer.bytes().to_vec())
+            }
+        };
+        let text = |bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| Error::invalid("metadata is not UTF-8").with_key(&key))
+        };
+        bytes.map(text).transpose()
+    }
 }
 
 fn from_v3(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Array>> {
@@ -75,7 +185,9 @@ fn from_v3(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Array>> {
     struct Node {
         node_type: Option<String>,
     }
-    if let Ok(Node { node_type: Some(node) }) = serde_json::from_str(json)
+    if let Ok(Node {
+        node_type: Some(node),
+    }) = serde_json::from_str(json)
         && node == "group"
     {
         return Err(is_group(store, path));
@@ -83,23 +195,49 @@ fn from_v3(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Array>> {
     Array::from_metadata(store, path, json)
 }
 
+/// The key of `name` at `path`.
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}/{name}")
+    }
+}
+
 fn is_group(store: &Store, path: &str) -> Error {
     not_found(store, path, format_args!("a group, not an array"))
 }
 
 fn not_found(store: &Store, path: &str, text: std::fmt::Arguments<'_>) -> Error {
-    Error::new(Status::NotFound, format_args!("{}/{path}: {text}", store.url()))
+    Error::new(
+        Status::NotFound,
+        format_args!("{}/{path}: {text}", store.url()),
+    )
 }
 
 /// Format 2 keeps attributes in an object of their own; ours has them in the metadata, as format 3.
 fn with_attributes(zarray: &str, zattrs: Option<String>) -> Result<String> {
-    let Some(zattrs) = zattrs else { return Ok(zarray.to_owned()) };
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&without_bare_numbers(&zattrs))
-        .map_err(|e| Error::invalid(format_args!(".zattrs is not a JSON object: {e}")))?;
-    let Some(body) = zarray.trim_end().strip_suffix('}') else { return Ok(zarray.to_owned()) };
-    let comma = if body.trim_end().ends_with('{') { "" } else { "," };
+    let Some(zattrs) = zattrs else {
+        return Ok(zarray.to_owned());
+    };
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&without_bare_numbers(
+        &zattrs,
+    ))
+    .map_err(|e| Error::invalid(format_args!(".zattrs is not a JSON object: {e}")))?;
+    let Some(body) = zarray.trim_end().strip_suffix('}') else {
+        return Ok(zarray.to_owned());
+    };
+    let comma = if body.trim_end().ends_with('{') {
+        ""
+    } else {
+        ","
+    };
     // As text, so that numbers stay as they are written.
-    Ok(format!("{}{comma}\"attributes\":{}}}", body.trim_end(), zattrs.trim()))
+    Ok(format!(
+        "{}{comma}\"attributes\":{}}}",
+        body.trim_end(),
+        zattrs.trim()
+    ))
 }
 
 /// Python writes `NaN` and `Infinity` into JSON, which has neither: the same text with these as strings.
@@ -109,7 +247,9 @@ pub(super) fn without_bare_numbers(json: &str) -> Cow<'_, str> {
     }
     let (mut out, mut rest, mut in_string) = (String::with_capacity(json.len() + 16), json, false);
     while let Some(c) = rest.chars().next() {
-        let bare = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_string && rest.starts_with(word));
+        let bare = ["NaN", "-Infinity", "Infinity"]
+            .into_iter()
+            .find(|word| !in_string && rest.starts_with(word));
         let taken = if let Some(word) = bare {
             out.extend(["\"", word, "\""]);
             word.len()
@@ -142,7 +282,10 @@ mod tests {
     fn attributes_of_format_2_join_the_metadata() {
         let joined = with_attributes("{\"shape\": [1]}\n", Some("{\"u\": NaN}".into())).unwrap();
         assert_eq!(joined, "{\"shape\": [1],\"attributes\":{\"u\": NaN}}");
-        assert_eq!(with_attributes("{\"shape\": [1]}", None).unwrap(), "{\"shape\": [1]}");
+        assert_eq!(
+            with_attributes("{\"shape\": [1]}", None).unwrap(),
+            "{\"shape\": [1]}"
+        );
         assert!(with_attributes("{}", Some("[".into())).is_err());
     }
 }

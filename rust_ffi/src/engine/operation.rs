@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::array::Array;
 use super::error::{Error, Result, Status};
 use super::fork;
@@ -44,6 +46,8 @@ pub struct Operation {
     /// Some job was skipped, so the operation is not complete.
     skipped: AtomicBool,
     failure: OnceLock<Error>,
+    /// For work that waits for the network; made when there is some.
+    token: OnceLock<CancellationToken>,
     pub counters: Counters,
     pub objects_total: AtomicU64,
     pub objects_done: AtomicU64,
@@ -56,7 +60,12 @@ enum Ended {
     #[default]
     NotYet,
     /// `output` is what nobody has taken yet.
-    Final { error: Option<Error>, output: Output, bytes: u64, had_sink: bool },
+    Final {
+        error: Option<Error>,
+        output: Output,
+        bytes: u64,
+        had_sink: bool,
+    },
 }
 
 /// What [`Operation::wait`] found.
@@ -68,7 +77,10 @@ pub struct Waited {
 
 impl Operation {
     /// Start an operation. The first reference to the completer must reach the jobs; dropping it completes.
-    pub fn start(live: Arc<Live>, on_complete: Option<OnComplete>) -> Result<(Arc<Self>, Completer)> {
+    pub fn start(
+        live: Arc<Live>,
+        on_complete: Option<OnComplete>,
+    ) -> Result<(Arc<Self>, Completer)> {
         live.enter()?;
         let operation = Arc::new(Self {
             generation: fork::generation(),
@@ -77,6 +89,7 @@ impl Operation {
             stop: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             failure: OnceLock::new(),
+            token: OnceLock::new(),
             counters: Counters::default(),
             objects_total: AtomicU64::new(0),
             objects_done: AtomicU64::new(0),
@@ -98,13 +111,32 @@ impl Operation {
     /// Ask the operation to stop. Idempotent, never blocks.
     pub fn cancel(&self) {
         self.cancel_requested.store(true, Ordering::Release);
-        self.stop.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+    }
+
+    /// Cancelled when the operation stops, for whatever reason.
+    pub fn token(&self) -> &CancellationToken {
+        let token = self
+            .token
+            .get_or_init(|| self.live.closing_token.child_token());
+        // Whoever stops after this sees the token; who has stopped before is seen here.
+        if self.stop.load(Ordering::SeqCst) {
+            token.cancel();
+        }
+        token
     }
 
     /// Record why the operation fails (the first reason stays) and stop it.
     pub fn fail(&self, error: Error) {
         let _ = self.failure.set(error);
-        self.stop.store(true, Ordering::Release);
+        self.stop();
     }
 
     /// Record a failure without stopping the operation's other regions.
@@ -133,13 +165,28 @@ impl Operation {
     /// [`Status::Timeout`], and [`Status::Forked`] in a child process.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Waited> {
         let mut ended = self.ended(timeout)?;
-        let Ended::Final { error, output, bytes, had_sink } = &mut *ended else { unreachable!() };
+        let Ended::Final {
+            error,
+            output,
+            bytes,
+            had_sink,
+        } = &mut *ended
+        else {
+            unreachable!()
+        };
         let result = match error {
             Some(error) => Err(error.clone()),
             None => Ok(std::mem::take(output)),
         };
-        let completion = Completion { result, cancel_requested: self.cancel_was_requested(), bytes: *bytes };
-        Ok(Waited { completion, had_sink: *had_sink })
+        let completion = Completion {
+            result,
+            cancel_requested: self.cancel_was_requested(),
+            bytes: *bytes,
+        };
+        Ok(Waited {
+            completion,
+            had_sink: *had_sink,
+        })
     }
 
     /// Wait as [`Self::wait`] does, but leave the output to whoever asks for it.
@@ -160,7 +207,10 @@ impl Operation {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Error::new(Status::Timeout, "the operation has not ended yet"));
+                        return Err(Error::new(
+                            Status::Timeout,
+                            "the operation has not ended yet",
+                        ));
                     }
                     self.changed.wait_timeout(ended, left).unwrap().0
                 }
@@ -175,7 +225,11 @@ impl Operation {
 
     /// The status of a region that has not failed: 0, unless its work may have been skipped.
     pub fn skipped_status(&self) -> i32 {
-        if self.skipped.load(Ordering::Acquire) { Status::Cancelled as i32 } else { 0 }
+        if self.skipped.load(Ordering::Acquire) {
+            Status::Cancelled as i32
+        } else {
+            0
+        }
     }
 
     /// The operation's outcome, judged when its last job has let go.
@@ -186,13 +240,22 @@ impl Operation {
         if !self.skipped.load(Ordering::Acquire) {
             return None;
         }
-        Some(if self.cancel_was_requested() { Error::cancelled() } else { Error::shutdown() })
+        Some(if self.cancel_was_requested() {
+            Error::cancelled()
+        } else {
+            Error::shutdown()
+        })
     }
 
     fn end(&self, error: Option<Error>, output: Output, bytes: u64, had_sink: bool) {
-        self.live.leave(error.as_ref().map(|e| e.status));
-        *self.ended.lock().unwrap() = Ended::Final { error, output, bytes, had_sink };
+        *self.ended.lock().unwrap() = Ended::Final {
+            error,
+            output,
+            bytes,
+            had_sink,
+        };
         self.changed.notify_all();
+        self.live.leave();
     }
 }
 
@@ -221,6 +284,7 @@ impl Drop for Completer {
         let error = operation.verdict();
         let output = std::mem::take(self.output.get_mut().unwrap());
         let bytes = operation.counters.get(Counter::BytesPlaced);
+        operation.live.count_final(error.as_ref().map(|e| e.status));
         match self.on_complete.get_mut().unwrap().take() {
             None => operation.end(error, output, bytes, false),
             Some(on_complete) => {
@@ -230,7 +294,11 @@ impl Drop for Completer {
                 };
                 let cancel_requested = operation.cancel_was_requested();
                 // The callback returns before any waiter does: who waits may then free what it uses.
-                on_complete(Completion { result, cancel_requested, bytes });
+                on_complete(Completion {
+                    result,
+                    cancel_requested,
+                    bytes,
+                });
                 operation.end(error, Output::Nothing, bytes, true);
             }
         }

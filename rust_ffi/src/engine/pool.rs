@@ -64,8 +64,20 @@ impl CodecPool {
             // Units contain their panics; without a handler one that slipped through would abort the process.
             .panic_handler(|_| {})
             .build()
-            .map_err(|e| Error::new(Status::Io, format_args!("cannot start {size} codec threads: {e}")))?;
-        Ok(Self { threads, size, queue: Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 }) })
+            .map_err(|e| {
+                Error::new(
+                    Status::Io,
+                    format_args!("cannot start {size} codec threads: {e}"),
+                )
+            })?;
+        Ok(Self {
+            threads,
+            size,
+            queue: Mutex::new(Queue {
+                lanes: VecDeque::new(),
+                workers: 0,
+            }),
+        })
     }
 
     /// Queue `work`, of at most `units` units, on `lane`.
@@ -93,14 +105,20 @@ impl CodecPool {
     ///
     /// # Errors
     /// [`Status::Panic`] when the job panicked.
-    pub fn run<T: Send + 'static>(self: &Arc<Self>, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    pub fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         if self.threads.current_thread_index().is_some() {
             return Ok(job());
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let job = move || drop(send.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))));
+        let job =
+            move || drop(send.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))));
         self.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
-        let outcome = receive.recv().map_err(|_| Error::new(Status::Panic, "a job was lost"))?;
+        let outcome = receive
+            .recv()
+            .map_err(|_| Error::new(Status::Panic, "a job was lost"))?;
         outcome.map_err(|payload| Error::from_panic(payload.as_ref()))
     }
 
@@ -146,7 +164,10 @@ impl Once {
 
 impl Work for Once {
     fn claim(&self) -> Option<Claim> {
-        Some(Claim { unit: 0, more: false })
+        Some(Claim {
+            unit: 0,
+            more: false,
+        })
     }
 
     fn run(self: Arc<Self>, _unit: usize) {

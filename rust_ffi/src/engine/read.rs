@@ -1,24 +1,24 @@
 //! Reads: regions in, the caller's memory filled, one completion out.
 //!
-//! [`ReadJob`] is the work that a read is: one unit for each stored object (chunk or shard) that it touches. A shard
-//! becomes work of its own, one unit for each inner chunk. All of it runs on the codec pool.
+//! [`ReadJob`] is the work that a read is: one unit for each stored object (chunk or shard) that it touches. Where the
+//! objects are local files, the codec pool reads them as it gets to them ([`local`]); others are fetched by tasks that
+//! wait for the network ([`remote`]) and give the pool what has come.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use super::Dims;
 use super::array::Array;
+use super::budget::Turn;
 use super::error::{Error, Result, contain};
-use super::operation::{Completer, OnComplete, Operation, Output};
+use super::operation::{Completer, OnComplete, Operation};
 use super::place::{Layout, Placer};
-use super::plan::{Memory, Pieces, Plan, Target};
+use super::plan::{Cells, Memory, Pieces, Plan, Target};
 use super::pool::{Claim, Lane, Once, Work};
 use super::region::Region;
 use super::runtime::Runtime;
-use super::scratch;
-use super::shard::ShardIndex;
-use super::stats::Counter;
-use crate::storage::{Backend, LocalFile, LocalStore};
+use super::shard::ShardLayout;
+use super::{Dims, local, remote};
+use crate::storage::Backend;
 
 /// How a read is done.
 #[derive(Clone, Copy, Default)]
@@ -67,16 +67,31 @@ pub unsafe fn read(
     let (placements, plan) = plan(runtime, regions)?;
     let live = runtime.live();
     let pool = live.pool()?;
+    let remote = placements
+        .iter()
+        .any(|placement| matches!(placement.array.store().backend(), Backend::Remote(_)));
+    let io = remote.then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.len();
-    operation.objects_total.store(total as u64, Ordering::Relaxed);
+    operation
+        .objects_total
+        .store(total as u64, Ordering::Relaxed);
     let lane = Arc::new(Lane::default());
-    let job = ReadJob { placements, plan, options, next: AtomicUsize::new(0), lane: lane.clone(), completer };
-    if total == 0 {
+    let turn = Turn::new(options.max_requests, options.max_bytes);
+    let job = ReadJob {
+        placements,
+        plan,
+        options,
+        next: AtomicUsize::new(0),
+        lane: lane.clone(),
+        turn,
+        completer,
+    };
+    match io {
         // Nothing to do, but even so the completion must not come inside of this call.
-        pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
-    } else {
-        pool.submit(&lane, Arc::new(job), total);
+        _ if total == 0 => pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1),
+        None => pool.submit(&lane, Arc::new(job), total),
+        Some(io) => drop(io.spawn(remote::read_objects(Arc::new(job), pool))),
     }
     Ok(operation)
 }
@@ -90,13 +105,32 @@ fn plan(runtime: &Arc<Runtime>, regions: Vec<Region>) -> Result<(Vec<Placement>,
         let checked = if Arc::ptr_eq(region.array.store().runtime(), runtime) {
             region.checked()
         } else {
-            Err(Error::invalid(format_args!("{}: the array belongs to another runtime", region.array.name())))
+            Err(Error::invalid(format_args!(
+                "{}: the array belongs to another runtime",
+                region.array.name()
+            )))
         };
-        let (cells, strides) = checked.map_err(|e| if several { e.prefixed(format_args!("region {i}: ")) } else { e })?;
+        let (cells, strides) = checked.map_err(|e| {
+            if several {
+                e.prefixed(format_args!("region {i}: "))
+            } else {
+                e
+            }
+        })?;
         let grid = Arc::as_ptr(&region.array) as usize;
-        let region_index = u32::try_from(i).map_err(|_| Error::invalid("more regions than 2^32 - 1"))?;
-        targets.push(Target { region: region_index, grid, cells, memory: Memory(region.data) });
-        placements.push(Placement { array: region.array, strides, failure: AtomicI32::new(0) });
+        let region_index =
+            u32::try_from(i).map_err(|_| Error::invalid("more regions than 2^32 - 1"))?;
+        targets.push(Target {
+            region: region_index,
+            grid,
+            cells,
+            memory: Memory(region.data),
+        });
+        placements.push(Placement {
+            array: region.array,
+            strides,
+            failure: AtomicI32::new(0),
+        });
     }
     Ok((placements, Plan::new(targets)))
 }
@@ -110,12 +144,15 @@ struct Placement {
 }
 
 /// See the module.
-struct ReadJob {
+pub(super) struct ReadJob {
     placements: Vec<Placement>,
-    plan: Plan,
-    options: IoOptions,
+    pub(super) plan: Plan,
+    pub(super) options: IoOptions,
     next: AtomicUsize,
-    lane: Arc<Lane>,
+    /// Its place in the codec pool's queue.
+    pub(super) lane: Arc<Lane>,
+    /// Its place in line for the network.
+    pub(super) turn: Turn,
     /// Dropped last, after everything that could reach the caller's memory.
     completer: Completer,
 }
@@ -125,43 +162,70 @@ impl Work for ReadJob {
         claim(&self.next, self.plan.len())
     }
 
+    /// Read an object that is a local file. Others come from the network, see [`remote`].
     fn run(self: Arc<Self>, unit: usize) {
-        let done = ObjectDone(self.clone());
-        let (cell, pieces) = self.plan.cell(unit, |region| &self.placements[region as usize].strides);
-        self.guarded(&pieces, || self.read_object(&cell, &pieces, done));
+        let done = Arc::new(ObjectDone::new(&self));
+        let (cell, pieces) = self.object(unit);
+        self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
     }
 }
 
-fn claim(next: &AtomicUsize, total: usize) -> Option<Claim> {
+pub(super) fn claim(next: &AtomicUsize, total: usize) -> Option<Claim> {
     let unit = next.fetch_add(1, Ordering::Relaxed);
-    (unit < total).then_some(Claim { unit, more: unit + 1 < total })
+    (unit < total).then_some(Claim {
+        unit,
+        more: unit + 1 < total,
+    })
 }
 
 /// Counts an object as done when dropped, however that comes about.
-struct ObjectDone(Arc<ReadJob>);
+pub(super) struct ObjectDone(Arc<ReadJob>);
+
+impl ObjectDone {
+    pub(super) fn new(job: &Arc<ReadJob>) -> Self {
+        Self(job.clone())
+    }
+
+    pub(super) fn job(&self) -> &Arc<ReadJob> {
+        &self.0
+    }
+}
 
 impl Drop for ObjectDone {
     fn drop(&mut self) {
-        self.0.operation().objects_done.fetch_add(1, Ordering::Release);
+        self.0
+            .operation()
+            .objects_done
+            .fetch_add(1, Ordering::Release);
     }
 }
 
 impl ReadJob {
-    fn operation(&self) -> &Arc<Operation> {
+    pub(super) fn operation(&self) -> &Arc<Operation> {
         self.completer.operation()
     }
 
     /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
-    fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
-        let failed = |region: u32| self.placements[region as usize].failure.load(Ordering::Relaxed) != 0;
+    pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
+        let failed = |region: u32| {
+            self.placements[region as usize]
+                .failure
+                .load(Ordering::Relaxed)
+                != 0
+        };
         if self.operation().skip() || pieces.iter().all(|piece| failed(piece.region)) {
             return;
         }
         if let Err(error) = contain(work) {
-            for piece in pieces {
-                self.fail(piece.region, error.clone());
-            }
+            self.fail_all(pieces, &error);
         }
+    }
+
+    /// Fail every region that has one of `pieces`.
+    pub(super) fn fail_all(&self, pieces: &Pieces, error: &Error) {
+        pieces
+            .iter()
+            .for_each(|piece| self.fail(piece.region, error.clone()));
     }
 
     fn fail(&self, region: u32, error: Error) {
@@ -180,95 +244,61 @@ impl ReadJob {
         }
     }
 
-    fn placer(&self) -> Placer<'_> {
-        Placer { operation: self.operation(), no_fast_path: self.options.no_fast_path }
+    pub(super) fn placer(&self) -> Placer<'_> {
+        Placer {
+            operation: self.operation(),
+            no_fast_path: self.options.no_fast_path,
+        }
     }
 
-    /// Read one chunk or shard and place its pieces.
-    fn read_object(self: &Arc<Self>, cell: &[u64], pieces: &Pieces, done: ObjectDone) -> Result<()> {
-        let array = &self.placements[pieces[0].region as usize].array;
-        let key = array.chunk_key(cell);
-        let Backend::Local(store) = array.store().backend();
-        let read = match array.shard_layout(cell)? {
-            None => self.read_chunk(array, store, &key, cell, pieces),
-            Some(_) => self.read_shard(array, store, &key, cell, pieces, done),
-        };
-        read.map_err(|error| error.with_key(&key))
+    /// A stored object of the plan: its cell, and what each region takes from it.
+    pub(super) fn object(&self, i: usize) -> (Dims<u64>, Pieces) {
+        self.plan.cell(i, |region| self.strides(region))
     }
 
-    fn layout<'a>(&'a self, array: &'a Array, pieces: &'a Pieces) -> Layout<'a> {
-        let strides = |region: u32| &self.placements[region as usize].strides[..];
-        let strides = pieces.iter().map(|piece| strides(piece.region)).collect();
-        Layout { pieces, strides, itemsize: array.dtype().itemsize, fill_value: array.fill_value() }
+    pub(super) fn strides(&self, region: u32) -> &[isize] {
+        &self.placements[region as usize].strides
     }
 
-    fn read_chunk(
-        &self,
-        array: &Array,
-        store: &LocalStore,
-        key: &str,
-        cell: &[u64],
-        pieces: &Pieces,
-    ) -> Result<()> {
-        let layout = self.layout(array, pieces);
-        let codec = array.chunk_codec(cell)?;
-        self.operation().count(Counter::Requests, 1);
-        let Some(file) = store.open(key)? else {
-            self.placer().fill(&layout);
-            return Ok(());
-        };
-        self.operation().count(Counter::BytesFetched, file.len());
-        self.placer().place_from(&codec, &layout, &file, 0..file.len())
+    /// The array that the pieces of one object belong to.
+    pub(super) fn array(&self, pieces: &Pieces) -> &Arc<Array> {
+        &self.placements[pieces[0].region as usize].array
     }
 
-    /// Read a shard's index, then have its inner chunks read as work of their own.
-    fn read_shard(
-        self: &Arc<Self>,
-        array: &Arc<Array>,
-        store: &LocalStore,
-        key: &str,
-        cell: &[u64],
-        pieces: &Pieces,
-        done: ObjectDone,
-    ) -> Result<()> {
-        let layout = array.shard_layout(cell)?.expect("the caller knows that it is sharded");
-        self.operation().count(Counter::Requests, 1);
-        let opened = store.open(key)?;
+    pub(super) fn layout<'a>(&'a self, pieces: &'a Pieces) -> Layout<'a> {
+        let array = self.array(pieces);
+        let strides = pieces
+            .iter()
+            .map(|piece| self.strides(piece.region))
+            .collect();
+        Layout {
+            pieces,
+            strides,
+            itemsize: array.dtype().itemsize,
+            fill_value: array.fill_value(),
+        }
+    }
+
+    /// The inner chunks of a shard that its pieces touch.
+    pub(super) fn inner_plan(&self, pieces: &Pieces, shard: &ShardLayout) -> Plan {
         let targets = pieces.iter().map(|piece| {
-            let cells = super::plan::Cells::new(piece.inner.clone(), layout.axes.clone());
-            Target { region: piece.region, grid: 0, cells, memory: piece.memory }
+            let cells = Cells::new(piece.inner.clone(), shard.axes.clone());
+            Target {
+                region: piece.region,
+                grid: 0,
+                cells,
+                memory: piece.memory,
+            }
         });
-        let plan = Plan::new(targets.collect());
-        let Some(file) = opened else {
-            self.operation().count(Counter::ChunksMissing, plan.len() as u64 - 1);
-            self.placer().fill(&self.layout(array, pieces));
-            return Ok(());
-        };
-        let range = layout.index_range(file.len())?;
-        self.operation().count(Counter::BytesFetched, layout.index_len());
-        let index = scratch::with(|scratch| {
-            let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
-            file.read_at(encoded, range.start)?;
-            layout.decode_index(encoded, &mut scratch.decoded, file.len())
-        })?;
-        let inner = plan.len();
-        let shard = ShardJob {
-            array: array.clone(),
-            key: key.to_owned(),
-            file,
-            index,
-            plan,
-            next: AtomicUsize::new(0),
-            done,
-        };
-        self.operation().live().pool()?.submit(&self.lane, Arc::new(shard), inner);
-        Ok(())
+        Plan::new(targets.collect())
     }
 }
 
 impl Drop for ReadJob {
     fn drop(&mut self) {
-        let Some(StatusSlots(slots)) = self.options.statuses else { return };
+        let Some(StatusSlots(slots)) = self.options.statuses else {
+            return;
+        };
         let skipped = self.operation().skipped_status();
         for (i, placement) in self.placements.iter().enumerate() {
             let failure = placement.failure.load(Ordering::Relaxed);
@@ -277,78 +307,4 @@ impl Drop for ReadJob {
             unsafe { slots.add(i).write(status) };
         }
     }
-}
-
-/// The inner chunks of one shard.
-struct ShardJob {
-    array: Arc<Array>,
-    key: String,
-    file: LocalFile,
-    index: ShardIndex,
-    plan: Plan,
-    next: AtomicUsize,
-    /// Keeps the read alive, and counts the shard as done when the last inner chunk is.
-    done: ObjectDone,
-}
-
-impl Work for ShardJob {
-    fn claim(&self) -> Option<Claim> {
-        claim(&self.next, self.plan.len())
-    }
-
-    fn run(self: Arc<Self>, unit: usize) {
-        let job = &self.done.0;
-        let (cell, pieces) = self.plan.cell(unit, |region| &job.placements[region as usize].strides);
-        job.guarded(&pieces, || {
-            self.read_inner_chunk(&cell, &pieces).map_err(|error| error.with_key(&self.key))
-        });
-    }
-}
-
-impl ShardJob {
-    fn read_inner_chunk(&self, cell: &[u64], pieces: &Pieces) -> Result<()> {
-        let job = &self.done.0;
-        let layout = job.layout(&self.array, pieces);
-        let Some(range) = self.index.range(cell)? else {
-            job.placer().fill(&layout);
-            return Ok(());
-        };
-        job.operation().count(Counter::Requests, 1);
-        job.operation().count(Counter::BytesFetched, range.end - range.start);
-        let codec = self.array.chunk_codec(cell)?;
-        job.placer()
-            .place_from(&codec, &layout, &self.file, range)
-            .map_err(|error| error.prefixed(format_args!("inner chunk {cell:?}: ")))
-    }
-}
-
-/// Read one chunk's bytes as stored. Completes with [`Output::Bytes`], or [`Output::Nothing`] when it is missing.
-pub fn read_encoded_chunk(
-    array: &Arc<Array>,
-    index: &[u64],
-    on_complete: Option<OnComplete>,
-) -> Result<Arc<Operation>> {
-    array.check_chunk_index(index)?;
-    let live = array.store().runtime().live();
-    let pool = live.pool()?;
-    let (operation, completer) = Operation::start(live, on_complete)?;
-    let (array, key) = (array.clone(), array.chunk_key(index));
-    let job = move || {
-        let operation = completer.operation();
-        if operation.skip() {
-            return;
-        }
-        operation.count(Counter::Requests, 1);
-        let Backend::Local(store) = array.store().backend();
-        match contain(|| store.get(&key)) {
-            Ok(None) => {}
-            Ok(Some(bytes)) => {
-                operation.count(Counter::BytesFetched, bytes.len() as u64);
-                completer.set_output(Output::Bytes(bytes));
-            }
-            Err(error) => operation.fail(error),
-        }
-    };
-    pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
-    Ok(operation)
 }

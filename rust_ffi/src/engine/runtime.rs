@@ -1,15 +1,20 @@
 //! The runtime: threads, budgets and counts, for one process.
 //!
-//! [`Runtime`] is what handles point to; it only holds the configuration and a pointer to [`Live`], which holds whatever
-//! does not survive a fork. A child makes a `Live` of its own at its first use and leaks the parent's.
+//! [`Runtime`] is what handles point to; it only holds the configuration and this process's [`Live`], which holds
+//! whatever does not survive a fork.
 
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::buffers::BufferPool;
 use super::error::{Error, Result, Status};
-use super::fork;
+use super::fork::{self, PerProcess};
+use super::index_cache::IndexCache;
 use super::pool::CodecPool;
 use super::stats::{Counters, Gauge};
 
@@ -20,27 +25,49 @@ pub struct RuntimeConfig {
     pub codec_threads: usize,
     pub max_requests: usize,
     pub max_bytes: u64,
+    /// Ranges of one object are fetched together when no more than this many unwanted bytes lie between them...
+    pub range_gap: u64,
+    /// ...and the fetch stays within this many bytes.
+    pub range_cap: u64,
+    /// Bytes of decoded shard indexes that are kept.
+    pub index_cache_bytes: u64,
 }
 
 pub const DEFAULT_MAX_REQUESTS: usize = 64;
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+pub const DEFAULT_RANGE_GAP: u64 = 64 << 10;
+pub const DEFAULT_RANGE_CAP: u64 = 64 << 20;
+pub const DEFAULT_INDEX_CACHE_BYTES: u64 = 64 << 20;
 const DEFAULT_IO_THREADS: usize = 2;
 const MAX_THREADS: usize = 4096;
 
 impl RuntimeConfig {
     fn completed(self) -> Result<Self> {
-        for (name, threads) in [("io_threads", self.io_threads), ("codec_threads", self.codec_threads)] {
+        for (name, threads) in [
+            ("io_threads", self.io_threads),
+            ("codec_threads", self.codec_threads),
+        ] {
             if threads > MAX_THREADS {
-                return Err(Error::invalid(format_args!("{name} must be at most {MAX_THREADS}, not {threads}")));
+                return Err(Error::invalid(format_args!(
+                    "{name} must be at most {MAX_THREADS}, not {threads}"
+                )));
             }
         }
         let or = |n: usize, default: usize| if n == 0 { default } else { n };
+        let or_bytes = |n: u64, default: u64| if n == 0 { default } else { n };
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             io_threads: or(self.io_threads, DEFAULT_IO_THREADS),
-            codec_threads: if self.codec_threads == 0 { cores().min(MAX_THREADS) } else { self.codec_threads },
+            codec_threads: if self.codec_threads == 0 {
+                cores().min(MAX_THREADS)
+            } else {
+                self.codec_threads
+            },
             max_requests: or(self.max_requests, DEFAULT_MAX_REQUESTS),
-            max_bytes: if self.max_bytes == 0 { DEFAULT_MAX_BYTES } else { self.max_bytes },
+            max_bytes: or_bytes(self.max_bytes, DEFAULT_MAX_BYTES),
+            range_gap: or_bytes(self.range_gap, DEFAULT_RANGE_GAP),
+            range_cap: or_bytes(self.range_cap, DEFAULT_RANGE_CAP),
+            index_cache_bytes: or_bytes(self.index_cache_bytes, DEFAULT_INDEX_CACHE_BYTES),
         })
     }
 }
@@ -48,8 +75,7 @@ impl RuntimeConfig {
 /// See the module.
 pub struct Runtime {
     config: RuntimeConfig,
-    /// An `Arc<Live>` turned into a pointer, or null. Replaced only when it is null or of an older generation.
-    live: AtomicPtr<Live>,
+    live: PerProcess<Live>,
     shut_down: AtomicBool,
 }
 
@@ -58,7 +84,11 @@ impl Runtime {
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>> {
         fork::watch();
         let config = config.completed()?;
-        Ok(Arc::new(Self { config, live: AtomicPtr::new(ptr::null_mut()), shut_down: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            config,
+            live: PerProcess::default(),
+            shut_down: AtomicBool::new(false),
+        }))
     }
 
     pub fn config(&self) -> &RuntimeConfig {
@@ -67,24 +97,14 @@ impl Runtime {
 
     /// What belongs to this process, made now if it has not been.
     pub fn live(&self) -> Arc<Live> {
-        let generation = fork::generation();
-        loop {
-            let current = self.live.load(Ordering::Acquire);
-            // SAFETY: a pointer stored here came from `Arc::into_raw`, and its count is given back only by
-            // `Runtime::drop`, which has exclusive access; a stale generation's is leaked.
-            if !current.is_null() && unsafe { (*current).generation } == generation {
-                // SAFETY: as above, so the count is at least one now.
-                unsafe { Arc::increment_strong_count(current) };
-                // SAFETY: owns the count added above.
-                return unsafe { Arc::from_raw(current) };
-            }
-            let fresh = Arc::new(Live::new(generation, self.config, self.shut_down.load(Ordering::Acquire)));
-            let raw = Arc::into_raw(fresh).cast_mut();
-            if self.live.compare_exchange(current, raw, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                // SAFETY: `raw` was not published; this takes its only count back.
-                drop(unsafe { Arc::from_raw(raw) });
-            }
-        }
+        let make = || {
+            Ok::<_, Infallible>(Live::new(
+                self.config,
+                self.shut_down.load(Ordering::Acquire),
+            ))
+        };
+        let Ok(live) = self.live.get_or_make(make);
+        live
     }
 
     /// Refuse new work, cancel what is under way, and wait for it and for the threads to end.
@@ -97,23 +117,17 @@ impl Runtime {
     }
 }
 
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        let raw = *self.live.get_mut();
-        // SAFETY: non-null pointers here own one count; a stale one belongs to another process and is leaked.
-        if !raw.is_null() && unsafe { (*raw).generation } == fork::generation() {
-            // SAFETY: takes back the count that the field owned.
-            drop(unsafe { Arc::from_raw(raw) });
-        }
-    }
-}
-
 /// Threads, budgets and counts of one process. Operations keep it alive.
 pub struct Live {
-    generation: u64,
     config: RuntimeConfig,
     pool: Mutex<Option<Arc<CodecPool>>>,
+    io: Mutex<Option<tokio::runtime::Runtime>>,
     closing: AtomicBool,
+    /// Cancelled when the runtime shuts down; those of operations are its children.
+    pub closing_token: CancellationToken,
+    pub budget: Budget,
+    pub buffers: Arc<BufferPool>,
+    pub indexes: IndexCache,
     pub counters: Counters,
     /// Bytes held in flight, encoded and decoded.
     pub bytes: Gauge,
@@ -123,6 +137,8 @@ pub struct Live {
     pub operations_cancelled: AtomicU64,
     pub operations_failed: AtomicU64,
     pub operations_in_flight: Gauge,
+    /// Operations that a shutdown must wait for: their callbacks have not returned.
+    entered: AtomicUsize,
     idle: Arc<Idle>,
 }
 
@@ -134,11 +150,15 @@ struct Idle {
 }
 
 impl Live {
-    fn new(generation: u64, config: RuntimeConfig, closing: bool) -> Self {
+    fn new(config: RuntimeConfig, closing: bool) -> Self {
         Self {
-            generation,
             config,
             pool: Mutex::default(),
+            io: Mutex::default(),
+            closing_token: CancellationToken::new(),
+            budget: Budget::new(config.max_requests, config.max_bytes),
+            buffers: Arc::new(BufferPool::new(config.max_bytes / 4)),
+            indexes: IndexCache::new(config.index_cache_bytes),
             closing: AtomicBool::new(closing),
             counters: Counters::default(),
             bytes: Gauge::default(),
@@ -147,6 +167,7 @@ impl Live {
             operations_cancelled: AtomicU64::new(0),
             operations_failed: AtomicU64::new(0),
             operations_in_flight: Gauge::default(),
+            entered: AtomicUsize::new(0),
             idle: Arc::default(),
         }
     }
@@ -160,6 +181,35 @@ impl Live {
         let started = self.start_pool()?;
         *pool = Some(started.clone());
         Ok(started)
+    }
+
+    /// The runtime that waits for the network, started at the first call.
+    pub fn io(&self) -> Result<tokio::runtime::Handle> {
+        let mut io = self.io.lock().unwrap();
+        if let Some(io) = &*io {
+            return Ok(io.handle().clone());
+        }
+        let (starting, ending) = (self.idle.clone(), self.idle.clone());
+        let started = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.config.io_threads)
+            .thread_name("zarrs_c-io")
+            .on_thread_start(move || starting.change_threads(1))
+            .on_thread_stop(move || ending.change_threads(-1))
+            .enable_all()
+            .build()
+            .map_err(|e| {
+                Error::new(
+                    Status::Io,
+                    format_args!("cannot start the I/O threads: {e}"),
+                )
+            })?;
+        let handle = started.handle().clone();
+        *io = Some(started);
+        Ok(handle)
+    }
+
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.config
     }
 
     fn start_pool(&self) -> Result<Arc<CodecPool>> {
@@ -177,23 +227,31 @@ impl Live {
     /// Admit an operation.
     pub(super) fn enter(&self) -> Result<()> {
         // Counted first: a shutdown that does not see this operation is seen by it.
-        self.operations_in_flight.raise(1);
-        if self.closing() {
-            self.operations_in_flight.lower(1);
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        if self.closing.load(Ordering::SeqCst) {
+            self.leave();
             return Err(Error::shutdown());
         }
+        self.operations_in_flight.raise(1);
         Ok(())
     }
 
-    /// Count an operation as final.
-    pub(super) fn leave(&self, failure: Option<Status>) {
+    /// Count an operation as final: whoever learns of its completion finds it counted.
+    pub(super) fn count_final(&self, failure: Option<Status>) {
         self.operations.fetch_add(1, Ordering::Relaxed);
         match failure {
             None => {}
-            Some(Status::Cancelled) => drop(self.operations_cancelled.fetch_add(1, Ordering::Relaxed)),
+            Some(Status::Cancelled) => {
+                drop(self.operations_cancelled.fetch_add(1, Ordering::Relaxed))
+            }
             Some(_) => drop(self.operations_failed.fetch_add(1, Ordering::Relaxed)),
         }
         self.operations_in_flight.lower(1);
+    }
+
+    /// An operation is over, its callback included.
+    pub(super) fn leave(&self) {
+        self.entered.fetch_sub(1, Ordering::AcqRel);
         if self.closing() {
             drop(self.idle.threads.lock().unwrap());
             self.idle.changed.notify_all();
@@ -201,13 +259,31 @@ impl Live {
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<()> {
-        self.closing.store(true, Ordering::Release);
+        self.closing.store(true, Ordering::SeqCst);
+        self.closing_token.cancel();
         let deadline = Instant::now() + timeout;
-        let in_flight = || usize::try_from(self.operations_in_flight.level()).unwrap_or(usize::MAX);
-        self.idle.wait(deadline, "operations", |_| in_flight())?;
+        self.idle.wait(deadline, "operations", |_| {
+            self.entered.load(Ordering::Acquire)
+        })?;
         // Its threads end once the last reference is gone; no operation is left that could ask for another pool.
         drop(self.pool.lock().unwrap().take());
+        self.stop_io();
         self.idle.wait(deadline, "threads", |threads| threads)
+    }
+}
+
+impl Live {
+    /// End the I/O threads without waiting for them: the caller may be one.
+    fn stop_io(&self) {
+        if let Some(io) = self.io.lock().unwrap().take() {
+            io.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.stop_io();
     }
 }
 
@@ -228,7 +304,10 @@ impl Idle {
             }
             let time = deadline.saturating_duration_since(Instant::now());
             if time.is_zero() {
-                return Err(Error::new(Status::Timeout, format_args!("{n} {what} have not ended")));
+                return Err(Error::new(
+                    Status::Timeout,
+                    format_args!("{n} {what} have not ended"),
+                ));
             }
             threads = self.changed.wait_timeout(threads, time).unwrap().0;
         }

@@ -37,7 +37,17 @@ impl PageBuf {
         }
     }
 
-    fn capacity(&self) -> usize {
+    /// The first `len` bytes. Panics when there are fewer.
+    pub fn filled(&self, len: usize) -> &[u8] {
+        assert!(len <= self.capacity());
+        match &self.0 {
+            // SAFETY: as in `get`.
+            Some(pages) => unsafe { std::slice::from_raw_parts(pages.start.as_ptr(), len) },
+            None => &[],
+        }
+    }
+
+    pub fn capacity(&self) -> usize {
         self.0.as_ref().map_or(0, |pages| pages.layout.size())
     }
 }
@@ -45,8 +55,15 @@ impl PageBuf {
 impl Pages {
     fn new(len: usize) -> Result<Self> {
         let failed = || Error::memory(len, "a chunk");
-        let align = if len >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
-        let size = len.max(4096).checked_next_multiple_of(align).ok_or_else(failed)?;
+        let align = if len >= HUGE_PAGE {
+            HUGE_PAGE
+        } else {
+            CACHE_LINE
+        };
+        let size = len
+            .max(4096)
+            .checked_next_multiple_of(align)
+            .ok_or_else(failed)?;
         let layout = Layout::from_size_align(size, align).map_err(|_| failed())?;
         // SAFETY: the layout's size is not 0.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
@@ -58,6 +75,11 @@ impl Pages {
         Ok(Self { start, layout })
     }
 }
+
+// SAFETY: the allocation is owned and reached only through the buffer.
+unsafe impl Send for Pages {}
+// SAFETY: as above; a shared buffer can only be read.
+unsafe impl Sync for Pages {}
 
 impl Drop for Pages {
     fn drop(&mut self) {
@@ -96,7 +118,10 @@ mod tests {
     #[test]
     fn an_impossible_size_is_an_error() {
         for len in [usize::MAX, isize::MAX as usize, 1 << 60] {
-            assert_eq!(PageBuf::default().get(len).unwrap_err().status, super::super::error::Status::Memory);
+            assert_eq!(
+                PageBuf::default().get(len).unwrap_err().status,
+                super::super::error::Status::Memory
+            );
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Stores: where the bytes are. A URL becomes a [`Store`], without any I/O.
 
 mod local;
+mod options;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use url::Url;
 
@@ -12,9 +15,12 @@ use crate::engine::error::{Error, Result};
 use crate::engine::runtime::Runtime;
 
 pub use local::{LocalFile, LocalStore};
+pub use remote::{Fetched, Observer, RemoteStore, Want};
 
 /// A place with keys and values, opened by URL.
 pub struct Store {
+    /// Different for each store of the process.
+    id: u64,
     runtime: Arc<Runtime>,
     url: String,
     backend: Backend,
@@ -24,6 +30,8 @@ pub struct Store {
 pub enum Backend {
     /// By threads that wait for the file system.
     Local(LocalStore),
+    /// By tasks that wait for the network.
+    Remote(RemoteStore),
 }
 
 impl Store {
@@ -31,15 +39,35 @@ impl Store {
     ///
     /// # Errors
     /// When the URL or an option is not understood.
-    pub fn open(runtime: &Arc<Runtime>, url: &str, options: &BTreeMap<String, String>) -> Result<Arc<Self>> {
+    pub fn open(
+        runtime: &Arc<Runtime>,
+        url: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Arc<Self>> {
         let parsed = parse(url)?;
         let backend = match parsed.scheme() {
             "file" => local(&parsed, options)?,
+            "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https"
+            | "memory" => Backend::Remote(RemoteStore::new(parsed.clone(), options)?),
             scheme => {
-                return Err(Error::unsupported(format_args!("{url}: no store for URL scheme {scheme:?}; known: file")));
+                return Err(Error::unsupported(format_args!(
+                    "{}: no store for URL scheme {scheme:?}; known: file, s3, gs, az, abfs, abfss, http, https, memory",
+                    display_url(&parsed)
+                )));
             }
         };
-        Ok(Arc::new(Self { runtime: runtime.clone(), url: parsed.as_str().trim_end_matches('/').to_owned(), backend }))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (id, url) = (NEXT.fetch_add(1, Ordering::Relaxed), display_url(&parsed));
+        Ok(Arc::new(Self {
+            id,
+            runtime: runtime.clone(),
+            url,
+            backend,
+        }))
+    }
+
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     pub fn runtime(&self) -> &Arc<Runtime> {
@@ -56,25 +84,44 @@ impl Store {
     }
 }
 
+/// A URL without what may be secret, and without the last `/`.
+fn display_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Neither can fail for URLs that have such parts. Azure's container stands where others have a user.
+    let _ = shown.set_password(None);
+    if matches!(url.scheme(), "http" | "https") {
+        let _ = shown.set_username("");
+    }
+    shown.set_query(None);
+    shown.as_str().trim_end_matches('/').to_owned()
+}
+
 /// A URL as it is, a plain path as a `file:` URL.
 fn parse(text: &str) -> Result<Url> {
     if text.is_empty() {
-        return Err(Error::invalid("a store needs a URL or a path, not an empty string"));
+        return Err(Error::invalid(
+            "a store needs a URL or a path, not an empty string",
+        ));
     }
     if text.contains("://") {
-        return Url::parse(text).map_err(|e| Error::invalid(format_args!("{text}: not a URL: {e}")));
+        return Url::parse(text)
+            .map_err(|e| Error::invalid(format_args!("not a URL: {e}: {text:?}")));
     }
-    let path = std::path::absolute(Path::new(text))
-        .map_err(|e| Error::invalid(format_args!("{text}: cannot be made an absolute path: {e}")))?;
-    Url::from_file_path(&path).map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))
+    let path = std::path::absolute(Path::new(text)).map_err(|e| {
+        Error::invalid(format_args!("{text}: cannot be made an absolute path: {e}"))
+    })?;
+    Url::from_file_path(&path)
+        .map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))
 }
 
 fn local(url: &Url, options: &BTreeMap<String, String>) -> Result<Backend> {
     if let Some(option) = options.keys().next() {
-        return Err(Error::invalid(format_args!("{url}: unknown option {option:?}: file stores have none")));
+        return Err(Error::invalid(format_args!(
+            "{url}: unknown option {option:?}: file stores have none"
+        )));
     }
-    let root = url
-        .to_file_path()
-        .map_err(|()| Error::invalid(format_args!("{url}: not an absolute path on this machine")))?;
+    let root = url.to_file_path().map_err(|()| {
+        Error::invalid(format_args!("{url}: not an absolute path on this machine"))
+    })?;
     Ok(Backend::Local(LocalStore::new(root)))
 }

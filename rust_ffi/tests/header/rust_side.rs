@@ -127,7 +127,10 @@ pub fn rust_side() -> RustSide {
     }
     structs! { side:
         zrc_str { ptr, len }
-        zrc_runtime_options { struct_size, io_threads, codec_threads, max_requests, flags, max_bytes }
+        zrc_runtime_options {
+            struct_size, io_threads, codec_threads, max_requests, flags, max_bytes, range_gap, range_cap,
+            index_cache_bytes
+        }
         zrc_completion { struct_size, tag, status, flags, bytes, error, result }
         zrc_sink { r#fn, ctx, tag }
         zrc_op_stats {
@@ -153,6 +156,9 @@ pub fn rust_side() -> RustSide {
         ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH
     }
     let callback: zrc_complete_fn = Some(zrc_queue_complete);
-    side.checks += &format!("typedef {}", declare(callback.unwrap(), "(*zrc_complete_fn)"));
+    side.checks += &format!(
+        "typedef {}",
+        declare(callback.unwrap(), "(*zrc_complete_fn)")
+    );
     side
 }

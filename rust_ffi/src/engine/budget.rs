@@ -1,0 +1,175 @@
+//! The two budgets: requests in flight, and bytes in flight. Neither depends on the number of cores.
+//!
+//! Both are fair: each operation has at most one request in line for them, and the line is first come, first served. So
+//! a small read waits for one request of a huge one, not for all of those that it has planned.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use super::runtime::Live;
+
+/// Bytes are counted in units of this many, since a semaphore counts to 2^32 at a time.
+const UNIT: u64 = 1 << 10;
+
+/// Limits shared by the operations of a process, or those of one operation.
+pub struct Budget {
+    requests: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    /// All the units there are: what asks for more gets all of them, and so runs alone.
+    units: u32,
+}
+
+/// Bytes in flight, until dropped.
+pub struct BytesPermit {
+    permits: Vec<OwnedSemaphorePermit>,
+    /// Where they are counted, and how many.
+    counted: Option<(Arc<Live>, u64)>,
+}
+
+/// A request in flight, until dropped.
+pub struct RequestPermit(Vec<OwnedSemaphorePermit>);
+
+impl Budget {
+    pub fn new(requests: usize, bytes: u64) -> Self {
+        let units = u32::try_from(bytes.div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let semaphore = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
+        Self {
+            requests: semaphore(requests),
+            bytes: semaphore(units as usize),
+            units,
+        }
+    }
+
+    async fn take_bytes(&self, bytes: u64) -> OwnedSemaphorePermit {
+        let units = u32::try_from(bytes.div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .min(self.units);
+        self.bytes
+            .clone()
+            .acquire_many_owned(units)
+            .await
+            .expect("never closed")
+    }
+
+    async fn take_request(&self) -> OwnedSemaphorePermit {
+        self.requests
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("never closed")
+    }
+}
+
+impl BytesPermit {
+    /// Give back what turned out not to be needed: `bytes` remain.
+    pub fn shrink(&mut self, bytes: u64) {
+        let units = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+        for permit in &mut self.permits {
+            let surplus = permit.num_permits().saturating_sub(units);
+            drop(permit.split(surplus));
+        }
+    }
+
+    /// Count `bytes` as in flight while this lives.
+    pub fn account(&mut self, live: &Arc<Live>, bytes: u64) {
+        live.bytes.raise(bytes);
+        if let Some((live, before)) = self.counted.replace((live.clone(), bytes)) {
+            live.bytes.lower(before);
+        }
+    }
+}
+
+impl Drop for BytesPermit {
+    fn drop(&mut self) {
+        if let Some((live, bytes)) = self.counted.take() {
+            live.bytes.lower(bytes);
+        }
+    }
+}
+
+/// One operation's place in line.
+pub struct Turn {
+    line: Mutex<()>,
+    own: Option<Budget>,
+}
+
+impl Turn {
+    /// For an operation with limits of its own (0: none).
+    pub fn new(max_requests: usize, max_bytes: u64) -> Self {
+        let or_all = |n: u64, all: u64| if n == 0 { all } else { n };
+        let own = (max_requests, max_bytes) != (0, 0);
+        let own = own.then(|| {
+            let requests = or_all(max_requests as u64, Semaphore::MAX_PERMITS as u64) as usize;
+            Budget::new(requests, or_all(max_bytes, u64::from(u32::MAX) * UNIT))
+        });
+        Self {
+            line: Mutex::new(()),
+            own,
+        }
+    }
+
+    /// Wait for leave to make one request that will hold up to `bytes`.
+    pub async fn wait(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
+        let mut bytes_permit = BytesPermit {
+            permits: vec![],
+            counted: None,
+        };
+        let mut request_permit = RequestPermit(vec![]);
+        // The operation's own limits come first, so that waiting for them holds nothing of the others'.
+        let _line = self.line.lock().await;
+        for budget in self.own.iter().chain([budget]) {
+            bytes_permit.permits.push(budget.take_bytes(bytes).await);
+            request_permit.0.push(budget.take_request().await);
+        }
+        (bytes_permit, request_permit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    #[test]
+    fn what_exceeds_the_budget_runs_alone() {
+        block_on(async {
+            let budget = Budget::new(8, 100 * UNIT);
+            let turn = Turn::new(0, 0);
+            let (mut bytes, _request) = turn.wait(&budget, 1000 * UNIT).await;
+            assert_eq!(budget.bytes.available_permits(), 0);
+            bytes.shrink(10 * UNIT);
+            assert_eq!(budget.bytes.available_permits(), 90);
+        });
+    }
+
+    #[test]
+    fn a_small_read_is_next_however_much_a_huge_one_has_planned() {
+        block_on(async {
+            let budget = Arc::new(Budget::new(1, 100 * UNIT));
+            let (huge, small) = (Arc::new(Turn::new(0, 0)), Turn::new(0, 0));
+            let held = huge.wait(&budget, UNIT).await;
+            let served = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            for _ in 0..100 {
+                let (budget, huge, served) = (budget.clone(), huge.clone(), served.clone());
+                tokio::spawn(async move {
+                    let _permit = huge.wait(&budget, UNIT).await;
+                    served.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                });
+            }
+            tokio::task::yield_now().await;
+            drop(held);
+            let _permit = small.wait(&budget, UNIT).await;
+            assert!(served.load(std::sync::atomic::Ordering::SeqCst) <= 2);
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading objects that are local files: by the codec pool's own threads, read and decode in one go.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::error::Result;
+use super::plan::Pieces;
+use super::read::{ObjectDone, ReadJob};
+use super::scratch;
+use super::shard::ShardLayout;
+use super::shard_job::{ShardJob, Source};
+use super::stats::Counter;
+use crate::storage::{Backend, LocalStore};
+
+/// Read one chunk or shard and place its pieces.
+pub(super) fn read_object(
+    job: &Arc<ReadJob>,
+    cell: &[u64],
+    pieces: &Pieces,
+    done: Arc<ObjectDone>,
+) -> Result<()> {
+    let array = job.array(pieces);
+    let Backend::Local(store) = array.store().backend() else {
+        unreachable!("the caller looked")
+    };
+    let key = array.chunk_key(cell);
+    let read = match array.shard_layout(cell)? {
+        None => read_chunk(job, store, &key, cell, pieces),
+        Some(layout) => read_shard(job, store, &key, &layout, pieces, done),
+    };
+    read.map_err(|error| error.with_key(&key))
+}
+
+fn read_chunk(
+    job: &ReadJob,
+    store: &LocalStore,
+    key: &str,
+    cell: &[u64],
+    pieces: &Pieces,
+) -> Result<()> {
+    let (layout, placer) = (job.layout(pieces), job.placer());
+    let codec = job.array(pieces).chunk_codec(cell)?;
+    placer.operation.count(Counter::Requests, 1);
+    let Some(file) = store.open(key)? else {
+        placer.fill(&layout);
+        return Ok(());
+    };
+    placer.operation.count(Counter::BytesFetched, file.len());
+    placer.place_from(&codec, &layout, &file, 0..file.len())
+}
+
+/// Read a shard's index, then have its inner chunks read as work of their own.
+fn read_shard(
+    job: &Arc<ReadJob>,
+    store: &LocalStore,
+    key: &str,
+    layout: &ShardLayout,
+    pieces: &Pieces,
+    done: Arc<ObjectDone>,
+) -> Result<()> {
+    let operation = job.operation();
+    operation.count(Counter::Requests, 1);
+    let plan = Arc::new(job.inner_plan(pieces, layout));
+    let Some(file) = store.open(key)? else {
+        job.placer().fill_shard(&job.layout(pieces), plan.len());
+        return Ok(());
+    };
+    let range = layout.index_range(file.len())?;
+    operation.count(Counter::BytesFetched, layout.index_len());
+    let index = scratch::with(|scratch| {
+        let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
+        file.read_at(encoded, range.start)?;
+        layout.decode_index(encoded, &mut scratch.decoded, file.len())
+    })?;
+    let units = plan.len();
+    let shard = ShardJob {
+        array: job.array(pieces).clone(),
+        key: key.into(),
+        source: Source::File(file),
+        index: Arc::new(index),
+        plan,
+        units: None,
+        next: AtomicUsize::new(0),
+        done,
+    };
+    operation
+        .live()
+        .pool()?
+        .submit(&job.lane, Arc::new(shard), units);
+    Ok(())
+}

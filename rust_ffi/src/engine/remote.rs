@@ -1,0 +1,477 @@
+//! Reading objects across a network: tasks that wait for requests, and give the codec pool what has come.
+//!
+//! ```text
+//! one task an object ──► index (cached) ──► one task a merged range ──► Turn ──► GET ──► codec pool
+//! ```
+//!
+//! A chunk is decoded as soon as it is there, whatever else is still under way. Dropping a task drops its connection, so
+//! a cancelled read stops its requests at once.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tokio::sync::Semaphore;
+
+use super::budget::{BytesPermit, RequestPermit};
+use super::error::{Error, Result, Status, contain};
+use super::index_cache::CachedIndex;
+use super::merge::merge;
+use super::operation::Operation;
+use super::plan::{Pieces, Plan};
+use super::pool::{CodecPool, Once};
+use super::read::{ObjectDone, ReadJob};
+use super::scratch;
+use super::shard::{ShardIndex, ShardLayout};
+use super::shard_job::{ShardJob, Source};
+use super::stats::Counter;
+use crate::storage::{Backend, Fetched, Observer, RemoteStore, Want};
+
+/// Objects of one operation that are worked on at once, as a multiple of the requests in flight: enough that requests
+/// never wait for objects, few enough that a read of millions is not millions of tasks.
+const OBJECTS_PER_REQUEST: usize = 2;
+
+/// Metadata, and values whose size nothing bounds, may have so many bytes.
+const MOST_UNBOUNDED: u64 = 1 << 31;
+
+/// Read every object of a plan.
+pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
+    let operation = job.operation().clone();
+    let token = operation.token().clone();
+    let at_once = OBJECTS_PER_REQUEST * operation.live().config().max_requests;
+    let at_once = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
+    for i in 0..job.plan.len() {
+        let Some(place) = token
+            .run_until_cancelled(at_once.clone().acquire_owned())
+            .await
+        else {
+            operation.skip();
+            return;
+        };
+        let (job, pool, token) = (job.clone(), pool.clone(), token.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let (cell, pieces) = job.object(i);
+            let object = Object {
+                done: Arc::new(ObjectDone::new(&job)),
+                cell,
+                pieces,
+                pool,
+            };
+            match token.run_until_cancelled(object.read()).await {
+                None => drop(job.operation().skip()),
+                Some(Ok(())) => {}
+                Some(Err(error)) => job.fail_all(&object.pieces, &error),
+            }
+        });
+    }
+}
+
+/// One stored object of a read.
+struct Object {
+    done: Arc<ObjectDone>,
+    cell: super::Dims<u64>,
+    pieces: Pieces,
+    pool: Arc<CodecPool>,
+}
+
+/// Why a shard could not be read.
+enum ShardError {
+    /// It was replaced between the fetch of its index and that of its chunks.
+    Replaced,
+    Other(Error),
+}
+
+impl From<Error> for ShardError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Object {
+    fn job(&self) -> &Arc<ReadJob> {
+        self.done.job()
+    }
+
+    async fn read(&self) -> Result<()> {
+        let array = self.job().array(&self.pieces).clone();
+        let key = array.chunk_key(&self.cell);
+        let store = match array.store().backend() {
+            Backend::Remote(store) => store,
+            Backend::Local(_) => return self.read_locally(),
+        };
+        let read = match array.shard_layout(&self.cell)? {
+            None => self.read_chunk(store, &key).await,
+            Some(layout) => self.read_shard(store, &key, &layout).await,
+        };
+        read.map_err(|error| error.with_key(&key))
+    }
+
+    /// An object of a batch that has both kinds of stores.
+    fn read_locally(&self) -> Result<()> {
+        let (job, cell, pieces) = (self.job().clone(), self.cell.clone(), self.pieces.clone());
+        let (done, lane) = (self.done.clone(), job.lane.clone());
+        let work = move || {
+            job.guarded(&pieces, || {
+                super::local::read_object(&job, &cell, &pieces, done)
+            })
+        };
+        self.pool.submit(&lane, Arc::new(Once::new(work)), 1);
+        Ok(())
+    }
+
+    async fn read_chunk(&self, store: &RemoteStore, key: &str) -> Result<()> {
+        let job = self.job();
+        let codec = job.array(&self.pieces).chunk_codec(&self.cell)?;
+        let most = codec.most_encoded();
+        let Some((fetched, permit)) = self
+            .fetch(store, key, Want::All, codec.len() as u64, most)
+            .await?
+        else {
+            self.on_pool(|job, pieces| {
+                job.placer().fill(&job.layout(pieces));
+                Ok(())
+            });
+            return Ok(());
+        };
+        let key: Arc<str> = key.into();
+        let cell = self.cell.clone();
+        self.on_pool(move |job, pieces| {
+            let _permit = permit;
+            let codec = job.array(pieces).chunk_codec(&cell)?;
+            let place = |scratch: &mut scratch::Scratch| {
+                job.placer().place(
+                    &codec,
+                    &job.layout(pieces),
+                    fetched.buffer.bytes(),
+                    &mut scratch.decoded,
+                )
+            };
+            scratch::with(place).map_err(|error| error.with_key(&key))
+        });
+        Ok(())
+    }
+
+    /// Run `work` on the codec pool, in this operation's lane.
+    fn on_pool(&self, work: impl FnOnce(&ReadJob, &Pieces) -> Result<()> + Send + 'static) {
+        let (done, pieces) = (self.done.clone(), self.pieces.clone());
+        let work = move || done.job().guarded(&pieces, || work(done.job(), &pieces));
+        self.pool
+            .submit(&self.job().lane, Arc::new(Once::new(work)), 1);
+    }
+
+    async fn read_shard(&self, store: &RemoteStore, key: &str, layout: &ShardLayout) -> Result<()> {
+        let plan = Arc::new(self.job().inner_plan(&self.pieces, layout));
+        let whole = store.ignores_ranges() || self.is_mostly_wanted(layout, &plan);
+        if whole {
+            return self.read_whole_shard(store, key, layout, plan).await;
+        }
+        // A shard that is replaced again and again while it is read is somebody's mistake.
+        for _ in 0..3 {
+            match self.read_shard_ranges(store, key, layout, &plan).await {
+                Ok(()) => return Ok(()),
+                Err(ShardError::Other(error)) => return Err(error),
+                Err(ShardError::Replaced) => {
+                    let id = self.job().array(&self.pieces).store().id();
+                    self.job().operation().live().indexes.forget(id, key);
+                }
+            }
+        }
+        Err(Error::new(
+            Status::Io,
+            "the shard was replaced each time that it was being read",
+        ))
+    }
+
+    /// Whether one request for all of a shard costs less than its index and the ranges: most of it is wanted, and even
+    /// if it does not compress it is within what one request may fetch.
+    fn is_mostly_wanted(&self, layout: &ShardLayout, plan: &Plan) -> bool {
+        let job = self.job();
+        let all: u64 = layout
+            .axes
+            .iter()
+            .map(super::grid::GridAxis::count)
+            .product();
+        let inner = job
+            .array(&self.pieces)
+            .chunk_codec(&self.cell)
+            .map_or(u64::MAX, |codec| codec.len() as u64);
+        let bytes = all.saturating_mul(inner);
+        plan.len() as u64 * 4 >= all * 3 && bytes <= job.operation().live().config().range_cap
+    }
+
+    async fn read_whole_shard(
+        &self,
+        store: &RemoteStore,
+        key: &str,
+        layout: &ShardLayout,
+        plan: Arc<Plan>,
+    ) -> Result<()> {
+        let inner = self.job().array(&self.pieces).chunk_codec(&self.cell)?;
+        let all: u64 = layout
+            .axes
+            .iter()
+            .map(super::grid::GridAxis::count)
+            .product();
+        let estimate = all
+            .saturating_mul(inner.len() as u64)
+            .saturating_add(layout.index_len());
+        let most = all
+            .saturating_mul(inner.most_encoded())
+            .saturating_add(layout.index_len());
+        let Some((fetched, permit)) = self.fetch(store, key, Want::All, estimate, most).await?
+        else {
+            self.fill_shard(plan.len());
+            return Ok(());
+        };
+        let range = layout.index_range(fetched.len)?;
+        let encoded = &fetched.buffer.bytes()[range.start as usize..range.end as usize];
+        let index = Arc::new(decode_index(layout, encoded, fetched.len)?);
+        let source = Source::Memory {
+            buffer: fetched.buffer,
+            start: 0,
+            _permit: permit,
+        };
+        self.submit(key, source, index, plan, None);
+        Ok(())
+    }
+
+    fn fill_shard(&self, inner: usize) {
+        self.on_pool(move |job, pieces| {
+            job.placer().fill_shard(&job.layout(pieces), inner);
+            Ok(())
+        });
+    }
+
+    async fn read_shard_ranges(
+        &self,
+        store: &RemoteStore,
+        key: &str,
+        layout: &ShardLayout,
+        plan: &Arc<Plan>,
+    ) -> Result<(), ShardError> {
+        let job = self.job();
+        let live = job.operation().live();
+        let id = job.array(&self.pieces).store().id();
+        let Some(cached) = live
+            .indexes
+            .get(id, key, async || self.fetch_index(store, key, layout).await)
+            .await?
+        else {
+            self.fill_shard(plan.len());
+            return Ok(());
+        };
+        let index = Arc::new(cached.index.clone());
+        let (mut wanted, mut missing) = (vec![], vec![]);
+        for unit in 0..plan.len() {
+            let (cell, _) = plan.cell(unit, |region| job.strides(region));
+            match index.range(&cell)? {
+                Some(range) => wanted.push((range, unit)),
+                None => missing.push(unit),
+            }
+        }
+        if !missing.is_empty() {
+            self.submit(
+                key,
+                Source::Nothing,
+                index.clone(),
+                plan.clone(),
+                Some(missing),
+            );
+        }
+        let config = live.config();
+        let merged = merge(wanted, config.range_gap, config.range_cap);
+        let fetches = merged.into_iter().map(|merged| {
+            let units = merged.parts.into_iter().map(|(_, unit)| unit).collect();
+            self.read_range(
+                store,
+                key,
+                &cached,
+                index.clone(),
+                plan.clone(),
+                merged.range,
+                units,
+            )
+        });
+        futures_util::future::try_join_all(fetches).await.map(drop)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one range of one shard, nothing of which is optional"
+    )]
+    async fn read_range(
+        &self,
+        store: &RemoteStore,
+        key: &str,
+        cached: &CachedIndex,
+        index: Arc<ShardIndex>,
+        plan: Arc<Plan>,
+        range: Range<u64>,
+        units: Vec<usize>,
+    ) -> Result<(), ShardError> {
+        let bytes = range.end - range.start;
+        let start = range.start;
+        let fetched = self
+            .fetch(store, key, Want::Range(range), bytes, bytes)
+            .await;
+        let (fetched, permit) = match fetched {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => return Err(ShardError::Replaced),
+            Err(error) => return Err(error.into()),
+        };
+        if fetched.etag != cached.etag {
+            return Err(ShardError::Replaced);
+        }
+        let source = Source::Memory {
+            buffer: fetched.buffer,
+            start,
+            _permit: permit,
+        };
+        self.submit(key, source, index, plan, Some(units));
+        Ok(())
+    }
+
+    fn submit(
+        &self,
+        key: &str,
+        source: Source,
+        index: Arc<ShardIndex>,
+        plan: Arc<Plan>,
+        units: Option<Vec<usize>>,
+    ) {
+        let array = self.job().array(&self.pieces).clone();
+        let (next, done) = (AtomicUsize::new(0), self.done.clone());
+        let shard = ShardJob {
+            array,
+            key: key.into(),
+            source,
+            index,
+            plan,
+            units,
+            next,
+            done,
+        };
+        let units = shard.len();
+        self.pool.submit(&self.job().lane, Arc::new(shard), units);
+    }
+
+    async fn fetch_index(
+        &self,
+        store: &RemoteStore,
+        key: &str,
+        layout: &ShardLayout,
+    ) -> Result<Option<CachedIndex>> {
+        let len = layout.index_len();
+        let want = if layout.index_at_end() {
+            Want::Suffix(len)
+        } else {
+            Want::Range(0..len)
+        };
+        let Some((fetched, _permit)) = self.fetch(store, key, want, len, len).await? else {
+            return Ok(None);
+        };
+        if fetched.range.end - fetched.range.start != len {
+            // Too short for an index: let the check of the range say so.
+            layout.index_range(fetched.len)?;
+        }
+        let index = decode_index(layout, fetched.buffer.bytes(), fetched.len)?;
+        Ok(Some(CachedIndex {
+            index,
+            etag: fetched.etag,
+        }))
+    }
+
+    /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
+    async fn fetch(
+        &self,
+        store: &RemoteStore,
+        key: &str,
+        want: Want,
+        estimate: u64,
+        most: u64,
+    ) -> Result<Option<(Fetched, BytesPermit)>> {
+        let job = self.job();
+        let live = job.operation().live();
+        // What the decoder of this object holds besides: the decoded chunk.
+        let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.len() as u64;
+        let (bytes, request) = job
+            .turn
+            .wait(&live.budget, estimate.saturating_add(decoded))
+            .await;
+        let mut request = Request::new(job.operation(), bytes, request, decoded);
+        let fetched = store
+            .get(key, want, most, &live.buffers, &mut request)
+            .await?;
+        Ok(fetched.map(|fetched| (fetched, request.bytes())))
+    }
+}
+
+/// Decode an index on this thread: small, and everything else waits for it.
+fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Result<ShardIndex> {
+    contain(|| scratch::with(|scratch| layout.decode_index(encoded, &mut scratch.decoded, len)))
+}
+
+/// Get a whole value that is not part of a planned read.
+pub async fn get_value(
+    store: &RemoteStore,
+    key: &str,
+    operation: &Operation,
+) -> Result<Option<Fetched>> {
+    let live = operation.live();
+    let turn = super::budget::Turn::new(0, 0);
+    let (bytes, request) = turn.wait(&live.budget, 1).await;
+    let mut request = Request::new(operation, bytes, request, 0);
+    store
+        .get(key, Want::All, MOST_UNBOUNDED, &live.buffers, &mut request)
+        .await
+}
+
+/// A request under way: counts it, and what it holds.
+struct Request<'a> {
+    operation: &'a Operation,
+    bytes: BytesPermit,
+    _request: RequestPermit,
+    /// Held besides the response's bytes.
+    decoded: u64,
+    _in_flight: super::stats::Held<'a>,
+}
+
+impl<'a> Request<'a> {
+    fn new(
+        operation: &'a Operation,
+        bytes: BytesPermit,
+        request: RequestPermit,
+        decoded: u64,
+    ) -> Self {
+        let _in_flight = operation.live().requests.hold(1);
+        Self {
+            operation,
+            bytes,
+            _request: request,
+            decoded,
+            _in_flight,
+        }
+    }
+
+    /// The request is over; its bytes stay.
+    fn bytes(self) -> BytesPermit {
+        self.bytes
+    }
+}
+
+impl Observer for Request<'_> {
+    fn requested(&self, is_head: bool) {
+        self.operation.count(Counter::Requests, 1);
+        if is_head {
+            self.operation.count(Counter::Heads, 1);
+        }
+    }
+
+    fn announced(&mut self, bytes: u64) {
+        self.operation.count(Counter::BytesFetched, bytes);
+        let held = bytes.saturating_add(self.decoded);
+        self.bytes.shrink(held);
+        self.bytes.account(self.operation.live(), held);
+    }
+}

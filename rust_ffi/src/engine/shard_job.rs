@@ -1,0 +1,99 @@
+//! The inner chunks of a shard, decoded and placed as units of work of their own.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::array::Array;
+use super::budget::BytesPermit;
+use super::buffers::Buffer;
+use super::error::Result;
+use super::place::Layout;
+use super::plan::{Pieces, Plan};
+use super::pool::{Claim, Work};
+use super::read::{ObjectDone, claim};
+use super::scratch;
+use super::shard::ShardIndex;
+use super::stats::Counter;
+use crate::storage::LocalFile;
+
+/// Some of a shard's inner chunks, and where to get them from.
+pub(super) struct ShardJob {
+    pub array: Arc<Array>,
+    pub key: Arc<str>,
+    pub source: Source,
+    pub index: Arc<ShardIndex>,
+    pub plan: Arc<Plan>,
+    /// Which cells of the plan; `None`: all.
+    pub units: Option<Vec<usize>>,
+    pub next: AtomicUsize,
+    /// Keeps the read alive, and counts the shard as done when the last of its inner chunks is.
+    pub done: Arc<ObjectDone>,
+}
+
+/// Where the bytes of a shard are.
+pub(super) enum Source {
+    File(LocalFile),
+    /// The shard's bytes from `start` on, with leave to hold them.
+    Memory {
+        buffer: Buffer,
+        start: u64,
+        _permit: BytesPermit,
+    },
+    /// Nowhere: only for inner chunks that are missing.
+    Nothing,
+}
+
+impl ShardJob {
+    /// The number of inner chunks.
+    pub fn len(&self) -> usize {
+        self.units.as_ref().map_or(self.plan.len(), Vec::len)
+    }
+
+    fn read_inner_chunk(&self, cell: &[u64], pieces: &Pieces) -> Result<()> {
+        let job = self.done.job();
+        let layout = job.layout(pieces);
+        let Some(range) = self.index.range(cell)? else {
+            job.placer().fill(&layout);
+            return Ok(());
+        };
+        self.place(cell, &layout, range)
+            .map_err(|error| error.prefixed(format_args!("inner chunk {cell:?}: ")))
+    }
+
+    fn place(&self, cell: &[u64], layout: &Layout<'_>, range: Range<u64>) -> Result<()> {
+        let placer = self.done.job().placer();
+        let codec = self.array.chunk_codec(cell)?;
+        match &self.source {
+            Source::File(file) => {
+                placer.operation.count(Counter::Requests, 1);
+                placer
+                    .operation
+                    .count(Counter::BytesFetched, range.end - range.start);
+                placer.place_from(&codec, layout, file, range)
+            }
+            Source::Memory { buffer, start, .. } => {
+                let bytes =
+                    &buffer.bytes()[(range.start - start) as usize..(range.end - start) as usize];
+                scratch::with(|scratch| placer.place(&codec, layout, bytes, &mut scratch.decoded))
+            }
+            Source::Nothing => unreachable!("every unit is a missing inner chunk"),
+        }
+    }
+}
+
+impl Work for ShardJob {
+    fn claim(&self) -> Option<Claim> {
+        claim(&self.next, self.len())
+    }
+
+    fn run(self: Arc<Self>, unit: usize) {
+        let job = self.done.job();
+        let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
+        let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
+        job.guarded(&pieces, || {
+            self.read_inner_chunk(&cell, &pieces)
+                .map_err(|error| error.with_key(&self.key))
+        });
+    }
+}

@@ -1,0 +1,261 @@
+//! Object stores and HTTP servers, read by range without ever asking for a size first.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
+use url::Url;
+
+use super::options::Client;
+use crate::engine::buffers::{Buffer, BufferPool};
+use crate::engine::error::{Error, Result, Status};
+use crate::engine::fork::PerProcess;
+
+/// A store across the network, or in memory.
+pub struct RemoteStore {
+    url: Url,
+    /// Where the store's root is, in the bucket or on the server.
+    root: Path,
+    options: BTreeMap<String, String>,
+    /// Connections do not survive a fork.
+    client: PerProcess<Client>,
+    /// The server has answered a range request with the whole object.
+    ignores_ranges: AtomicBool,
+}
+
+/// Which bytes of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    All,
+    Range(Range<u64>),
+    /// The last so many.
+    Suffix(u64),
+}
+
+/// What a request brought.
+pub struct Fetched {
+    pub buffer: Buffer,
+    /// Where the bytes lie in the value.
+    pub range: Range<u64>,
+    /// Bytes of the whole value.
+    pub len: u64,
+    pub etag: Option<String>,
+}
+
+/// Told of each request as it is made.
+pub trait Observer: Sync {
+    fn requested(&self, is_head: bool);
+
+    /// The response says that so many bytes will come.
+    fn announced(&mut self, bytes: u64);
+}
+
+impl RemoteStore {
+    /// No I/O; but whatever can be known to be wrong with the options is.
+    pub fn new(url: Url, options: &BTreeMap<String, String>) -> Result<Self> {
+        let root = super::options::root(&url)?;
+        let client = Client::new(&url, options)?;
+        let store = Self {
+            url,
+            root,
+            options: options.clone(),
+            client: PerProcess::default(),
+            ignores_ranges: AtomicBool::new(false),
+        };
+        let first = std::cell::Cell::new(Some(client));
+        store
+            .client
+            .get_or_make(|| first.take().map_or_else(|| store.make_client(), Ok))?;
+        Ok(store)
+    }
+
+    fn make_client(&self) -> Result<Client> {
+        Client::new(&self.url, &self.options)
+    }
+
+    /// Whether ranges are of no use here: each costs the whole value.
+    pub fn ignores_ranges(&self) -> bool {
+        self.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Get bytes of a value, at most `most` of them; `None` when there is no such value.
+    ///
+    /// # Errors
+    /// [`Status::Io`], naming the URL and the key, when retries did not help; [`Status::Codec`] when the value has more
+    /// than `most` bytes.
+    pub async fn get(
+        &self,
+        key: &str,
+        want: Want,
+        most: u64,
+        buffers: &Arc<BufferPool>,
+        observer: &mut impl Observer,
+    ) -> Result<Option<Fetched>> {
+        let client = self.client.get_or_make(|| self.make_client())?;
+        let failed = |error: object_store::Error| self.error(key, &error);
+        let path = self.path(key)?;
+        let range = match &want {
+            _ if self.ignores_ranges() => None,
+            Want::All => None,
+            Want::Range(range) => Some(GetRange::Bounded(range.clone())),
+            Want::Suffix(n) if client.takes_suffixes => Some(GetRange::Suffix(*n)),
+            Want::Suffix(n) => {
+                observer.requested(true);
+                let Some(meta) = found(client.store.head(&path).await).map_err(failed)? else {
+                    return Ok(None);
+                };
+                Some(GetRange::Bounded(meta.size.saturating_sub(*n)..meta.size))
+            }
+        };
+        observer.requested(false);
+        let mut response = client
+            .store
+            .get_opts(
+                &path,
+                GetOptions {
+                    range: range.clone(),
+                    ..Default::default()
+                },
+            )
+            .await;
+        if range.is_some() && response.as_ref().is_err_and(is_whole_response) {
+            self.ignores_ranges.store(true, Ordering::Relaxed);
+            observer.requested(false);
+            response = client.store.get_opts(&path, GetOptions::default()).await;
+        }
+        let Some(response) = found(response).map_err(failed)? else {
+            return Ok(None);
+        };
+        self.receive(key, response, &want, most, buffers, observer)
+            .await
+            .map(Some)
+    }
+
+    async fn receive(
+        &self,
+        key: &str,
+        response: GetResult,
+        want: &Want,
+        most: u64,
+        buffers: &Arc<BufferPool>,
+        observer: &mut impl Observer,
+    ) -> Result<Fetched> {
+        let (len, etag, sent) = (
+            response.meta.size,
+            response.meta.e_tag.clone(),
+            response.range.clone(),
+        );
+        let wanted = match want {
+            Want::All => 0..len,
+            Want::Range(range) => range.clone(),
+            Want::Suffix(n) => len.saturating_sub(*n)..len,
+        };
+        let short = |got: u64| {
+            let (start, end) = (wanted.start, wanted.end);
+            self.io_error(
+                key,
+                &format!("bytes {start}..{end} were asked for, the response ends at {got}"),
+            )
+        };
+        if wanted.start < sent.start || wanted.end > sent.end {
+            return Err(short(sent.end));
+        }
+        if wanted.end - wanted.start > most {
+            let n = wanted.end - wanted.start;
+            return Err(Error::codec(format_args!(
+                "{n} bytes are stored, more than the {most} that can be needed"
+            )));
+        }
+        observer.announced(wanted.end - wanted.start);
+        let mut buffer = buffers.take((wanted.end - wanted.start) as usize)?;
+        let out = buffer.bytes_mut();
+        let (mut at, mut stream) = (sent.start, response.into_stream());
+        while at < wanted.end {
+            let Some(frame) = stream.next().await else {
+                break;
+            };
+            let frame = frame.map_err(|e| self.error(key, &e))?;
+            let end = at + frame.len() as u64;
+            // Of a whole value that came instead of a range, only the wanted part is kept.
+            let (from, to) = (at.max(wanted.start), end.min(wanted.end));
+            if from < to {
+                let (place, source) = ((from - wanted.start) as usize, (from - at) as usize);
+                let n = (to - from) as usize;
+                out[place..place + n].copy_from_slice(&frame[source..source + n]);
+            }
+            at = end;
+        }
+        if at < wanted.end {
+            return Err(short(at));
+        }
+        Ok(Fetched {
+            buffer,
+            range: wanted,
+            len,
+            etag,
+        })
+    }
+
+    fn path(&self, key: &str) -> Result<Path> {
+        let text = if self.root.as_ref().is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.root)
+        };
+        Path::parse(&text).map_err(|e| Error::invalid(format_args!("{text:?} is not a key: {e}")))
+    }
+
+    fn io_error(&self, key: &str, text: &str) -> Error {
+        let url = super::display_url(&self.url);
+        let mut error = Error::new(Status::Io, format_args!("{url}/{key}: {text}"));
+        error.key = Some(key.into());
+        error
+    }
+
+    fn error(&self, key: &str, error: &object_store::Error) -> Error {
+        // Each layer's message, unless the one above has said it already.
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            let message = inner.to_string();
+            if !text.contains(&message) {
+                text = format!("{text}: {message}");
+            }
+            source = inner.source();
+        }
+        self.io_error(key, &self.without_secrets(text))
+    }
+
+    /// `text` with the values of options that may be secret struck out, should a server have sent one back.
+    fn without_secrets(&self, mut text: String) -> String {
+        const SECRET: [&str; 6] = ["secret", "token", "key", "password", "sas", "header"];
+        for (name, value) in &self.options {
+            if value.len() > 3
+                && SECRET
+                    .iter()
+                    .any(|word| name.to_ascii_lowercase().contains(word))
+            {
+                text = text.replace(value.as_str(), "…");
+            }
+        }
+        text
+    }
+}
+
+/// A missing value is not an error.
+fn found<T>(result: object_store::Result<T>) -> object_store::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a range request was answered with the whole value, which object_store takes for an error without a type.
+fn is_whole_response(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { source, .. } if source.to_string().contains("non-partial response"))
+}
