@@ -159,6 +159,9 @@ def configure(
     codec_threads: int | None = None,
     max_requests: int | None = None,
     max_bytes: int | None = None,
+    range_gap: int | None = None,
+    range_cap: int | None = None,
+    index_cache_bytes: int | None = None,
 ) -> None: ...
 def stats() -> Stats: ...
 def get_include() -> str: ...

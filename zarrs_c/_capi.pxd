@@ -61,6 +61,9 @@ cdef extern from "zarrs_c.h" nogil:
         uint32_t max_requests
         uint32_t flags
         uint64_t max_bytes
+        uint64_t range_gap
+        uint64_t range_cap
+        uint64_t index_cache_bytes
     zrc_status zrc_runtime_new(const zrc_runtime_options *options, zrc_runtime **out, zrc_error **error) noexcept
     void zrc_runtime_retain(zrc_runtime *runtime) noexcept
     void zrc_runtime_release(zrc_runtime *runtime) noexcept

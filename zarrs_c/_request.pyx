@@ -1,14 +1,19 @@
 """One region to read, from Python's objects to the C ABI's structs."""
 
+import os
+
 from libc.stdint cimport UINT32_MAX, UINT64_MAX
 
 from zarrs_c._array cimport Array
 from zarrs_c._buffer cimport Layout, acquire, fresh
-from zarrs_c._capi cimport ZRC_INIT, zrc_io_options, zrc_region
+from zarrs_c._capi cimport ZRC_INIT, ZRC_IO_NO_FAST_PATH, zrc_io_options, zrc_region
 from zarrs_c._runtime cimport limit
 from zarrs_c._selection cimport Box, select
 
 cdef object NEW = object()
+
+# To test and compare: ZARRS_C_NO_FAST_PATH=1 has every read decode through zarrs' generic codecs.
+cdef int _always = ZRC_IO_NO_FAST_PATH if os.environ.get("ZARRS_C_NO_FAST_PATH", "0") not in ("", "0") else 0
 
 
 cdef object prepare(Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks):
@@ -34,6 +39,7 @@ cdef const zrc_io_options *choose(
     zrc_io_options *options, object max_requests, object max_bytes, int flags
 ) except? NULL:
     """The options of one call; NULL where all are the defaults."""
+    flags |= _always
     if max_requests is None and max_bytes is None and flags == 0:
         return NULL
     ZRC_INIT(options)

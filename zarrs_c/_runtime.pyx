@@ -26,6 +26,9 @@ cdef dict _LIMITS = {
     "codec_threads": 4096,
     "max_requests": UINT32_MAX,
     "max_bytes": UINT64_MAX,
+    "range_gap": UINT64_MAX,
+    "range_cap": UINT64_MAX,
+    "index_cache_bytes": UINT64_MAX,
 }
 cdef dict _configured = {}
 cdef zrc_runtime *_runtime = NULL
@@ -77,6 +80,9 @@ cdef zrc_runtime *runtime() except NULL:
     options.codec_threads = settings.get("codec_threads", 0)
     options.max_requests = settings.get("max_requests", 0)
     options.max_bytes = settings.get("max_bytes", 0)
+    options.range_gap = settings.get("range_gap", 0)
+    options.range_cap = settings.get("range_cap", 0)
+    options.index_cache_bytes = settings.get("index_cache_bytes", 0)
     status = zrc_runtime_new(&options, &made, &error)
     check(status, error)
     _configured.clear()
@@ -92,21 +98,32 @@ cdef void shut_down(unsigned int timeout_ms):
             zrc_runtime_shutdown(_runtime, timeout_ms)
 
 
-def configure(*, io_threads=None, codec_threads=None, max_requests=None, max_bytes=None):
+def configure(
+    *, io_threads=None, codec_threads=None, max_requests=None, max_bytes=None, range_gap=None, range_cap=None,
+    index_cache_bytes=None,
+):
     """Set the process's defaults, before anything is opened or read.
 
     io_threads: threads that wait for the network (default 2).
     codec_threads: threads that decode, and that read local files (default: the cores available).
     max_requests: requests in flight at once, over all operations (default 64).
     max_bytes: bytes in flight at once, encoded and decoded together (default 268435456, which is 256 MiB).
+    range_gap: ranges of a remote object with at most so many unwanted bytes between them are fetched as one
+    (default 64 KiB); range_cap: the most bytes that one such request fetches (default 64 MiB).
+    index_cache_bytes: decoded indexes of remote shards that are kept (default 64 MiB).
 
-    What is None stays as it is. The environment variables ZARRS_C_IO_THREADS, ZARRS_C_CODEC_THREADS,
-    ZARRS_C_MAX_REQUESTS and ZARRS_C_MAX_BYTES do the same where this function was not called. Raises RuntimeError
-    when the runtime has started (at the first store, array or read) with another value, TypeError and ValueError
+    What is None stays as it is. Environment variables named ZARRS_C_IO_THREADS, ZARRS_C_MAX_BYTES and so on do the
+    same where this function was not called. Raises RuntimeError when the runtime has started (at the first store, array or read) with another value, TypeError and ValueError
     for what is not a positive integer.
     """
     given = {
-        "io_threads": io_threads, "codec_threads": codec_threads, "max_requests": max_requests, "max_bytes": max_bytes
+        "io_threads": io_threads,
+        "codec_threads": codec_threads,
+        "max_requests": max_requests,
+        "max_bytes": max_bytes,
+        "range_gap": range_gap,
+        "range_cap": range_cap,
+        "index_cache_bytes": index_cache_bytes,
     }
     given = {name: limit(name, value, _LIMITS[name]) for name, value in given.items() if value is not None}
     if _runtime is not NULL:
