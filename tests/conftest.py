@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers import simple
+from helpers.running import run
 from servers.fixtures import *  # noqa: F403
 
 SCALE = float(os.environ.get("ZARRS_C_TEST_SCALE", "1"))
@@ -39,3 +41,27 @@ def sharded(tmp_path_factory):
 def slow(tmp_path_factory):
     """An array whose whole read takes seconds into a small buffer: see `simple.store_slow`."""
     return simple.store_slow(tmp_path_factory.mktemp("slow"))
+
+
+@pytest.fixture
+def array(field):
+    from zarrs_c import sync
+
+    return sync.open_array(field.path)
+
+
+@pytest.fixture
+def slow_array(slow):
+    from zarrs_c import sync
+
+    return sync.open_array(slow.path)
+
+
+@pytest.fixture(params=list(itertools.product(("asyncio", "uvloop"), ("fd", "dispatcher"))), ids="-".join)
+def running(request, monkeypatch):
+    """`run` on each kind of event loop, over each kind of bridge."""
+    from helpers.loops import LOOPS
+
+    loop, bridge = request.param
+    monkeypatch.setenv("ZARRS_C_BRIDGE", bridge)
+    return lambda main, **options: run(main, factory=LOOPS[loop], **options)

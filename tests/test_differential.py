@@ -22,7 +22,7 @@ from helpers.specs import CHAINS_V3, specs
 
 import zarrs_c
 
-zarr = pytest.importorskip("zarr", reason="zarr-python 3 needs Python 3.11")
+pytest.importorskip("zarr", reason="zarr-python 3 needs Python 3.11")
 
 SEED = int(os.environ.get("ZARRS_C_TEST_SEED", "20261"))
 SPECS = specs(SEED, int(330 * SCALE))
@@ -39,7 +39,9 @@ def written(spec, folder: Path) -> np.ndarray:
     expected = writers.write(spec, folder)
     theirs = read_by_tensorstore(spec, folder)
     if theirs is not None:
-        assert theirs.tobytes() == expected.tobytes(), "zarr-python and tensorstore differ: the test cannot tell"
+        assert theirs.tobytes() == expected.tobytes(), (
+            "zarr-python and tensorstore differ: the test cannot tell"
+        )
     return expected
 
 
@@ -72,7 +74,7 @@ def test_any_selection_into_any_layout_is_what_zarr_python_reads(spec, tmp_path,
     expected = written(spec, tmp_path / "a")
     rng = np.random.default_rng(spec.seed)
     chosen = [..., *(selections.random_selection(rng, spec.shape) for _ in range(SELECTIONS))]
-    results = [np.asarray(expected[selection]) for selection in chosen]
+    results = [selections.select(expected, selection) for selection in chosen]
     array = zarrs_c.sync.open_array(tmp_path / "a")
     assert (array.shape, array.dtype, array.ndim) == (spec.shape, expected.dtype, len(spec.shape))
     destinations = [next(makers)(result.shape, result.dtype, rng, tmp_path) for result in results]
@@ -109,7 +111,7 @@ def test_new_arrays_chunk_boxes_and_batches_are_what_zarr_python_reads(spec, tmp
 
     fresh = [selections.random_selection(rng, spec.shape) for _ in range(4)]
     for selection in fresh:
-        want, got = np.asarray(expected[selection]), array[selection]
+        want, got = selections.select(expected, selection), array[selection]
         assert (got.shape, got.dtype, got.flags.c_contiguous) == (want.shape, want.dtype, True), selection
         assert got.tobytes() == want.tobytes(), selections.describe(selection)
     assert np.asarray(array).tobytes() == expected.tobytes()
@@ -125,7 +127,7 @@ def test_new_arrays_chunk_boxes_and_batches_are_what_zarr_python_reads(spec, tmp
     regions, wants = [], []
     for _ in range(SELECTIONS):
         selection = selections.random_selection(rng, spec.shape)
-        wants.append(np.asarray(expected[selection]))
+        wants.append(selections.select(expected, selection))
         regions.append((next(makers)(wants[-1].shape, wants[-1].dtype, rng, tmp_path), selection))
 
     async def batch():
@@ -149,7 +151,7 @@ def test_read_many_mixes_arrays_of_different_types_and_formats(tmp_path, makers)
         array = zarrs_c.sync.open_array(tmp_path / str(spec.number))
         for _ in range(3):
             selection = selections.random_selection(rng, spec.shape)
-            wants.append(np.asarray(expected[selection]))
+            wants.append(selections.select(expected, selection))
             regions.append((next(makers)(wants[-1].shape, wants[-1].dtype, rng, tmp_path), array, selection))
     zarrs_c.sync.read_many([(region.buffer, array, selection) for region, array, selection in regions])
     wrong = []
@@ -163,7 +165,7 @@ def test_read_many_mixes_arrays_of_different_types_and_formats(tmp_path, makers)
 def test_encoded_chunks_are_the_files_bytes_and_none_where_there_is_no_file(spec, tmp_path):
     written(spec, tmp_path / "a")
     array = zarrs_c.sync.open_array(tmp_path / "a")
-    reference = zarr.open_array(str(tmp_path / "a"), mode="r")
+    reference = writers.reopen(tmp_path / "a")
 
     async def read(index):
         return await zarrs_c.read_encoded_chunk(array, index)
@@ -183,11 +185,11 @@ def test_metadata_is_told_as_it_is(tmp_path):
     for spec in SPECS[2::13]:
         written(spec, tmp_path / str(spec.number))
         array = zarrs_c.sync.open_array(tmp_path / str(spec.number))
-        reference = zarr.open_array(str(tmp_path / str(spec.number)), mode="r")
+        reference = writers.reopen(tmp_path / str(spec.number))
         assert (array.zarr_format, array.size) == (spec.zarr_format, int(np.prod(spec.shape, dtype=int)))
         assert array.nbytes == array.size * array.dtype.itemsize
         fill = np.asarray(reference.fill_value).astype(array.dtype)
-        assert np.asarray(array.fill_value).tobytes() == fill.tobytes(), spec.id
+        assert np.asarray(array.fill_value, array.dtype).tobytes() == fill.tobytes(), spec.id
         if spec.sharding is None:
             assert (array.chunks, array.shards) == (reference.chunks, None)
 
@@ -196,7 +198,9 @@ def test_metadata_is_told_as_it_is(tmp_path):
 def test_without_the_fast_path_the_same_bytes_come_out():
     """The fast path off (ZARRS_C_NO_FAST_PATH is read when the runtime is made): a part of this file, once more."""
     environment = {**os.environ, "ZARRS_C_NO_FAST_PATH": "1"}
-    chosen = [spec.id for spec in SPECS[::SUBSET]] + [spec.id for spec in SPECS if spec.chain in CHAINS_V3[:3]]
+    chosen = [spec.id for spec in SPECS[::SUBSET]] + [
+        spec.id for spec in SPECS if spec.chain in CHAINS_V3[:3]
+    ]
     tests = [
         f"{__file__}::test_any_selection_into_any_layout_is_what_zarr_python_reads[{spec_id}]"
         for spec_id in dict.fromkeys(chosen)

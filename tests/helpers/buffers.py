@@ -87,9 +87,7 @@ def transposed(shape, dtype, rng, folder):
 
 
 def window_of_a_canvas(shape, dtype, rng, folder):
-    return within(
-        shape, dtype, [n + 3 for n in shape], lambda p: p[(..., *(slice(1, 1 + n) for n in shape))]
-    )
+    return within(shape, dtype, [n + 3 for n in shape], lambda p: p[(..., *(slice(1, 1 + n) for n in shape))])
 
 
 def unaligned(shape, dtype, rng, folder):
@@ -103,7 +101,11 @@ def unaligned(shape, dtype, rng, folder):
 
 
 def memory_mapped(shape, dtype, rng, folder):
-    array = np.memmap(folder / f"map-{rng.integers(2**60)}", dtype, "w+", shape=tuple(shape)) if 0 not in shape else None
+    array = (
+        np.memmap(folder / f"map-{rng.integers(2**60)}", dtype, "w+", shape=tuple(shape))
+        if 0 not in shape
+        else None
+    )
     if array is None:
         return c_order(shape, dtype, rng, folder)  # an empty file cannot be mapped
     return Destination(array, array)
@@ -131,7 +133,9 @@ def flat(make):
         dtype = np.dtype(dtype)
         buffer = make(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
         memory = np.frombuffer(buffer, np.uint8)
-        return Destination(buffer, memory.view(dtype).reshape(shape) if memory.size else np.empty(shape, dtype))
+        return Destination(
+            buffer, memory.view(dtype).reshape(shape) if memory.size else np.empty(shape, dtype)
+        )
 
     return maker
 

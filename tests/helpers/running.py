@@ -35,5 +35,7 @@ def python(code: str, *arguments, flags=(), environment=None, timeout=SECONDS, c
         env={**os.environ, **(environment or {})},
     )
     if check:
-        assert (done.returncode, done.stderr) == (0, ""), f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        assert (done.returncode, done.stderr) == (0, ""), (
+            f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done

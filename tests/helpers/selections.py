@@ -44,6 +44,11 @@ def random_selection(rng, shape: tuple):
     return tuple(indices)
 
 
+def select(array: np.ndarray, selection) -> np.ndarray:
+    """`array[selection]` as an array of the same dtype, which NumPy's scalars of strings and bytes do not keep."""
+    return np.asarray(array[selection], array.dtype)
+
+
 def describe(selection) -> str:
     return repr(selection).replace("Ellipsis", "...")
 
@@ -56,6 +61,4 @@ def random_chunk_box(rng, grid_shape: tuple) -> tuple:
 
 def elements_of_chunks(box: tuple, chunks: tuple, shape: tuple) -> tuple:
     """The elements that a box of chunks of a regular grid covers, cut at the array's bounds."""
-    return tuple(
-        slice(b.start * c, min(b.stop * c, n)) for b, c, n in zip(box, chunks, shape, strict=True)
-    )
+    return tuple(slice(b.start * c, min(b.stop * c, n)) for b, c, n in zip(box, chunks, shape, strict=True))

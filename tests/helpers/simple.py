@@ -45,7 +45,9 @@ def random_array(shape, dtype="float32", seed=0) -> np.ndarray:
     return rng.integers(0, 120, shape).astype(dtype)
 
 
-def store(path, data, chunks, *, shards=None, codecs=(LITTLE, ZSTD), index_codecs=(LITTLE, CRC32C), index_end=True):
+def store(
+    path, data, chunks, *, shards=None, codecs=(LITTLE, ZSTD), index_codecs=(LITTLE, CRC32C), index_end=True
+):
     """Write `data` as a Zarr v3 array. `codecs` are those of the (inner) chunks."""
     import tensorstore as ts
 

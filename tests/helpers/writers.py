@@ -71,9 +71,18 @@ def codecs_v3(spec: Spec, rng) -> dict:
     serializer = resolve(serializer, spec, rng) if serializer else v3("bytes", endian=spec.endian)
     compressors = [resolve(c, spec, rng) for c in spec.chain.compressors]
     if spec.sharding is None:
-        return {"chunks": spec.chunks, "filters": filters, "serializer": serializer, "compressors": compressors}
+        return {
+            "chunks": spec.chunks,
+            "filters": filters,
+            "serializer": serializer,
+            "compressors": compressors,
+        }
     sharding: Sharding = spec.sharding
-    codecs, inner, factors = [*filters, serializer, *compressors], spec.chunks, sharding.factors[: len(spec.chunks)]
+    codecs, inner, factors = (
+        [*filters, serializer, *compressors],
+        spec.chunks,
+        sharding.factors[: len(spec.chunks)],
+    )
     outer_filters = []
     if sharding.transposed:  # the shard then has the array's dimensions in reverse
         outer_filters = [v3("transpose", order=list(range(len(inner)))[::-1])]
@@ -119,7 +128,10 @@ def write(spec: Spec, folder: Path) -> np.ndarray:
     if dtype.kind == "V":
         arguments["fill_value"] = np.zeros((), dtype)[()]
     if spec.separator:
-        arguments["chunk_key_encoding"] = {"name": "v2" if spec.zarr_format == 2 else "default", "separator": spec.separator}
+        arguments["chunk_key_encoding"] = {
+            "name": "v2" if spec.zarr_format == 2 else "default",
+            "separator": spec.separator,
+        }
     with warnings.catch_warnings():
         # zarr-python warns of every codec and data type that is not in the core of the specification.
         warnings.simplefilter("ignore")
@@ -128,5 +140,14 @@ def write(spec: Spec, folder: Path) -> np.ndarray:
         )
         data = random_data(rng, dtype, spec.shape, narrow=not spec.chain.lossless)
         array[...] = with_holes(rng, data, spec, spec.chunks)
-        expected = np.asarray(zarr.open_array(str(folder), mode="r")[...])
+        expected = np.asarray(zarr.open_array(str(folder), mode="r")[...], dtype)
     return np.ascontiguousarray(expected, expected.dtype.newbyteorder("=")).reshape(spec.shape)
+
+
+def reopen(folder: Path):
+    """The array at `folder`, as zarr-python sees it."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return zarr.open_array(str(folder), mode="r")
