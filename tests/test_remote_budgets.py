@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -46,11 +47,18 @@ PEAK = """
 def test_the_process_keeps_to_its_limit_of_requests(limit, reads, faults):
     """However many reads there are; and a limit above the default is used in full."""
     helpers.one_row_chunks(faults, "a", 300)
-    url = faults.url("a")
-    faults.rule("a/c/*", delay=0.02)
-    done = python(PEAK, url, reads, environment={"ZARRS_C_MAX_REQUESTS": str(limit)})
+    gate = faults.gate()
+    faults.rule("a/c/*", gate=gate)
+    with ThreadPoolExecutor(1) as pool:
+        settings = {"ZARRS_C_MAX_REQUESTS": str(limit)}
+        program = pool.submit(python, PEAK, faults.url("a"), reads, environment=settings)
+        try:
+            faults.wait(lambda seen: seen.in_flight == limit or program.done())
+        finally:
+            gate.open()
+        assert int(program.result().stdout) == limit
     assert faults.counters.peak_in_flight == limit
-    assert int(done.stdout) == limit
+    assert faults.counters.gets == 300 * reads + 2
 
 
 def test_a_read_cannot_exceed_the_limit_of_the_process(faults):

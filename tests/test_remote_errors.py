@@ -127,7 +127,7 @@ def test_a_server_that_never_answers_times_out(faults):
 def test_a_body_that_stalls_times_out(faults):
     helpers.one_row_chunks(faults, "a", 3)
     array = sync.open_array(faults.url("a"), storage_options={"timeout": "300ms", **helpers.QUICK_RETRIES})
-    faults.rule("a/c/1/0", stall_after=100)
+    faults.rule("a/c/1/0", stall_after=20)
     error = error_of(sync.read, array)
     assert isinstance(error, zarrs_c.StorageError | zarrs_c.TimeoutError)
     assert error.key == "c/1/0"
