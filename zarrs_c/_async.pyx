@@ -5,6 +5,7 @@ No coroutine, no task and no lock: whoever reads ten thousand windows pays for t
 
 from functools import partial
 
+cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from libc.stdint cimport uint64_t
 
@@ -33,6 +34,7 @@ from zarrs_c._status cimport take_error
 from zarrs_c._store cimport Store, as_store
 
 
+@cython.no_gc  # as Pending
 cdef class _ReadPending(Pending):
     cdef Py_buffer view
     cdef bint held
@@ -51,6 +53,7 @@ cdef class _ReadPending(Pending):
         return self.result
 
 
+@cython.no_gc  # as Pending
 cdef class _BatchPending(Pending):
     cdef Batch batch
     cdef list results
@@ -62,6 +65,7 @@ cdef class _BatchPending(Pending):
         return self.results
 
 
+@cython.no_gc  # as Pending
 cdef class _OpenPending(Pending):
     cdef Store store
     cdef object then  # None, or a function of (bridge, future, array) that goes on with the same future
@@ -77,6 +81,7 @@ cdef class _OpenPending(Pending):
         zrc_array_release(<zrc_array *>result)
 
 
+@cython.no_gc  # as Pending
 cdef class _EncodedPending(Pending):
     cdef object take(self, Bridge bridge, object future, void *result):
         return wrap_encoded(<zrc_buf *>result)

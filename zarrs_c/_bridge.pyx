@@ -15,6 +15,7 @@ import os
 import threading
 import weakref
 
+cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport UINT32_MAX, intptr_t, uint64_t
 
@@ -75,6 +76,7 @@ cdef object _future_class = None
 cdef object _cancel_now = None
 
 
+@cython.no_gc  # its cycle with the future ends with the operation, which holds it until then anyway
 cdef class Pending:
     """An operation under way; subclasses say what it holds and gives."""
 
