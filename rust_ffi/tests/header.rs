@@ -24,13 +24,15 @@ const HEADER: &str = include_str!("../../include/zarrs_c.h");
 /// Give each integer type of the header a C type that no other is compatible with.
 fn distinct_integers() -> String {
     let mut text = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n".to_owned();
-    for name in [
-        "size_t", "intptr_t", "uint64_t", "int64_t", "uint32_t", "int32_t", "uint8_t",
-    ] {
+    for name in ["size_t", "intptr_t", "uint64_t", "int64_t", "uint32_t", "int32_t", "uint8_t"] {
         if name == "uint8_t" && ctypes::BYTE == "char" {
             text += "#define uint8_t char\n";
         } else {
-            writeln!(text, "typedef struct {{ {name} value; }} distinct_{name};\n#define {name} distinct_{name}").unwrap();
+            writeln!(
+                text,
+                "typedef struct {{ {name} value; }} distinct_{name};\n#define {name} distinct_{name}"
+            )
+            .unwrap();
         }
     }
     text
@@ -41,33 +43,18 @@ fn compile(header: &str, side: &RustSide, name: &str) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("zarrs_c.h"), header).unwrap();
-    let source = format!(
-        "{}#include \"zarrs_c.h\"\n{}",
-        distinct_integers(),
-        side.checks
-    );
+    let source = format!("{}#include \"zarrs_c.h\"\n{}", distinct_integers(), side.checks);
     let file = folder.join("check.c");
     fs::write(&file, source).unwrap();
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let mut words = cc.split_whitespace();
     let output = Command::new(words.next().expect("CC is set, but empty"))
         .args(words)
-        .args([
-            "-std=c11",
-            "-pedantic",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-fsyntax-only",
-        ])
+        .args(["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
         .arg(&file)
         .output()
         .unwrap_or_else(|e| panic!("cannot run the C compiler {cc}: {e}"));
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 fn without_comments(header: &str) -> String {
@@ -86,9 +73,7 @@ fn words_after<'a>(code: &'a str, start: &str, keep: impl Fn(&str) -> bool) -> B
             continue;
         }
         let word = &code[at + if start.ends_with(' ') { start.len() } else { 0 }..];
-        let end = word
-            .find(|c: char| !c.is_alphanumeric() && c != '_')
-            .unwrap_or(word.len());
+        let end = word.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(word.len());
         if keep(&word[end..]) {
             found.insert(&word[..end]);
         }
@@ -127,54 +112,22 @@ fn the_header_and_rust_agree() {
 #[test]
 fn every_kind_of_drift_is_noticed() {
     let changes = [
-        (
-            "a value",
-            "#define ZRC_E_CODEC       4",
-            "#define ZRC_E_CODEC       5",
-        ),
-        (
-            "a flag",
-            "#define ZRC_IO_NO_FAST_PATH 2u",
-            "#define ZRC_IO_NO_FAST_PATH 4u",
-        ),
-        (
-            "a field's width",
-            "uint32_t io_threads;",
-            "uint64_t io_threads;",
-        ),
+        ("a value", "#define ZRC_E_CODEC       4", "#define ZRC_E_CODEC       5"),
+        ("a flag", "#define ZRC_IO_NO_FAST_PATH 2u", "#define ZRC_IO_NO_FAST_PATH 4u"),
+        ("a field's width", "uint32_t io_threads;", "uint64_t io_threads;"),
         ("a field's sign", "int64_t *step;", "uint64_t *step;"),
-        (
-            "a field's constness",
-            "const int64_t *step;",
-            "int64_t *step;",
-        ),
-        (
-            "a field's type of equal size",
-            "uint64_t tag;      /*",
-            "size_t tag;      /*",
-        ),
+        ("a field's constness", "const int64_t *step;", "int64_t *step;"),
+        ("a field's type of equal size", "uint64_t tag;      /*", "size_t tag;      /*"),
         ("an array's length", "char name[32];", "char name[64];"),
-        (
-            "a new field",
-            "  void *result; ",
-            "  void *reserved;\n  void *result; ",
-        ),
-        (
-            "a new field at the end",
-            "  uint64_t wakes; ",
-            "  uint64_t sleeps;\n  uint64_t wakes; ",
-        ),
+        ("a new field", "  void *result; ", "  void *reserved;\n  void *result; "),
+        ("a new field at the end", "  uint64_t wakes; ", "  uint64_t sleeps;\n  uint64_t wakes; "),
         ("a lost field", "  uint64_t heads;\n", ""),
         (
             "two fields swapped",
             "  uint64_t bytes_in_flight;\n  uint64_t peak_bytes_in_flight;\n",
             "  uint64_t peak_bytes_in_flight;\n  uint64_t bytes_in_flight;\n",
         ),
-        (
-            "a parameter's width",
-            "zrc_op *op, uint32_t timeout_ms,",
-            "zrc_op *op, uint64_t timeout_ms,",
-        ),
+        ("a parameter's width", "zrc_op *op, uint32_t timeout_ms,", "zrc_op *op, uint64_t timeout_ms,"),
         (
             "a parameter's handle",
             "void zrc_array_release(zrc_array *array);",
@@ -190,21 +143,9 @@ fn every_kind_of_drift_is_noticed() {
             "zrc_array_shape(const zrc_array *array, uint64_t *out, size_t capacity)",
             "zrc_array_shape(const zrc_array *array, uint64_t *out)",
         ),
-        (
-            "a result",
-            "size_t zrc_queue_drain(",
-            "uint64_t zrc_queue_drain(",
-        ),
-        (
-            "a callback",
-            "(*zrc_complete_fn)(void *ctx,",
-            "(*zrc_complete_fn)(const void *ctx,",
-        ),
-        (
-            "a function renamed",
-            "zrc_queue_wake(zrc_queue *queue)",
-            "zrc_queue_poke(zrc_queue *queue)",
-        ),
+        ("a result", "size_t zrc_queue_drain(", "uint64_t zrc_queue_drain("),
+        ("a callback", "(*zrc_complete_fn)(void *ctx,", "(*zrc_complete_fn)(const void *ctx,"),
+        ("a function renamed", "zrc_queue_wake(zrc_queue *queue)", "zrc_queue_poke(zrc_queue *queue)"),
         (
             "a function that Rust lacks",
             "void zrc_buf_free(",
@@ -217,14 +158,8 @@ fn every_kind_of_drift_is_noticed() {
         ),
     ];
     for (i, (kind, from, to)) in changes.into_iter().enumerate() {
-        assert!(
-            HEADER.contains(from),
-            "the header no longer has {from:?}, by which {kind} is tried"
-        );
+        assert!(HEADER.contains(from), "the header no longer has {from:?}, by which {kind} is tried");
         let drifted = HEADER.replacen(from, to, 1);
-        assert!(
-            compare(&drifted, &format!("drifted-{i}")).is_err(),
-            "not noticed: {kind}"
-        );
+        assert!(compare(&drifted, &format!("drifted-{i}")).is_err(), "not noticed: {kind}");
     }
 }

@@ -8,8 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use zarrs::array::codec::{
-    BytesCodec, Crc32cCodec, GzipCodec, ShardingCodecBuilder, TransposeCodec, TransposeOrder,
-    ZstdCodec,
+    BytesCodec, Crc32cCodec, GzipCodec, ShardingCodecBuilder, TransposeCodec, TransposeOrder, ZstdCodec,
 };
 use zarrs::array::{Array as Zarrs, ArrayBuilder, ArraySubset, data_type};
 use zarrs::filesystem::FilesystemStore;
@@ -32,10 +31,7 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % n
     }
 }
@@ -50,23 +46,13 @@ fn is_missing(i: u64, j: u64) -> bool {
 }
 
 fn runtime(codec_threads: usize) -> Arc<Runtime> {
-    Runtime::new(RuntimeConfig {
-        codec_threads,
-        ..Default::default()
-    })
-    .unwrap()
+    Runtime::new(RuntimeConfig { codec_threads, ..Default::default() }).unwrap()
 }
 
 fn open(runtime: &Arc<Runtime>, folder: &Path, path: &str) -> Arc<Array> {
     let store = Store::open(runtime, folder.to_str().unwrap(), &BTreeMap::new()).unwrap();
-    let opened = open_array(&store, path, None, None)
-        .unwrap()
-        .wait(None)
-        .unwrap()
-        .completion;
-    let Output::Array(array) = opened.result.unwrap() else {
-        panic!("no array")
-    };
+    let opened = open_array(&store, path, None, None).unwrap().wait(None).unwrap().completion;
+    let Output::Array(array) = opened.result.unwrap() else { panic!("no array") };
     array
 }
 
@@ -77,11 +63,8 @@ fn fill(array: &Zarrs<FilesystemStore>) {
         for j in (0..SHAPE[1]).step_by(5).filter(|j| !is_missing(i, *j)) {
             let (ni, nj) = ((SHAPE[0] - i).min(4), (SHAPE[1] - j).min(5));
             let rows = (i..i + ni).flat_map(|i| (j..j + nj).map(move |j| (i, j)));
-            let data: Vec<u32> = rows
-                .flat_map(|(i, j)| (0..SHAPE[2]).map(move |k| value(i, j, k)))
-                .collect();
-            let subset =
-                ArraySubset::new_with_start_shape(vec![i, j, 0], vec![ni, nj, SHAPE[2]]).unwrap();
+            let data: Vec<u32> = rows.flat_map(|(i, j)| (0..SHAPE[2]).map(move |k| value(i, j, k))).collect();
+            let subset = ArraySubset::new_with_start_shape(vec![i, j, 0], vec![ni, nj, SHAPE[2]]).unwrap();
             array.store_array_subset(&subset, data).unwrap();
         }
     }
@@ -90,13 +73,10 @@ fn fill(array: &Zarrs<FilesystemStore>) {
 /// Write the same array in several codings.
 fn write_arrays(folder: &Path) -> [&'static str; 6] {
     let store = Arc::new(FilesystemStore::new(folder).unwrap());
-    let builder = |chunks: [u64; 3]| {
-        ArrayBuilder::new(SHAPE.to_vec(), chunks.to_vec(), data_type::uint32(), 7u32)
-    };
+    let builder =
+        |chunks: [u64; 3]| ArrayBuilder::new(SHAPE.to_vec(), chunks.to_vec(), data_type::uint32(), 7u32);
     let zstd = || Arc::new(ZstdCodec::new(1, true));
-    let order = Arc::new(TransposeCodec::new(
-        TransposeOrder::new(&[2, 0, 1]).unwrap(),
-    ));
+    let order = Arc::new(TransposeCodec::new(TransposeOrder::new(&[2, 0, 1]).unwrap()));
     let inner_shape = [4u64, 5, 6].map(|n| n.try_into().unwrap()).to_vec();
     let mut sharding = ShardingCodecBuilder::new(inner_shape, &data_type::uint32());
     sharding.bytes_to_bytes_codecs(vec![zstd()]);
@@ -109,19 +89,11 @@ fn write_arrays(folder: &Path) -> [&'static str; 6] {
         ("big", builder(chunks)),
         ("sharded", builder([8, 10, 18])),
     ];
-    codings[1]
-        .1
-        .bytes_to_bytes_codecs(vec![zstd(), Arc::new(Crc32cCodec::new())]);
-    codings[2]
-        .1
-        .bytes_to_bytes_codecs(vec![Arc::new(GzipCodec::new(5).unwrap())]);
+    codings[1].1.bytes_to_bytes_codecs(vec![zstd(), Arc::new(Crc32cCodec::new())]);
+    codings[2].1.bytes_to_bytes_codecs(vec![Arc::new(GzipCodec::new(5).unwrap())]);
     codings[3].1.array_to_array_codecs(vec![order]);
-    codings[4]
-        .1
-        .array_to_bytes_codec(Arc::new(BytesCodec::big()));
-    codings[5]
-        .1
-        .array_to_bytes_codec(Arc::new(sharding.build()));
+    codings[4].1.array_to_bytes_codec(Arc::new(BytesCodec::big()));
+    codings[5].1.array_to_bytes_codec(Arc::new(sharding.build()));
     codings.map(|(name, builder)| {
         fill(&builder.build(store.clone(), &format!("/{name}")).unwrap());
         name
@@ -144,11 +116,7 @@ impl Request {
         for d in 0..3 {
             step[d] = [1, 1, 1, 2, 3, 7, -1, -2, -5][random.below(9) as usize];
             start[d] = random.below(SHAPE[d]);
-            let room = if step[d] > 0 {
-                SHAPE[d] - 1 - start[d]
-            } else {
-                start[d]
-            };
+            let room = if step[d] > 0 { SHAPE[d] - 1 - start[d] } else { start[d] };
             shape[d] = random.below(room / step[d].unsigned_abs() + 2);
         }
         let mut order = [0, 1, 2];
@@ -188,15 +156,11 @@ impl Request {
     fn expected(&self) -> Vec<u32> {
         let mut memory = vec![UNTOUCHED; self.memory.len()];
         let [ni, nj, nk] = self.shape;
-        for (a, b, c) in
-            (0..ni).flat_map(|a| (0..nj).flat_map(move |b| (0..nk).map(move |c| (a, b, c))))
-        {
+        for (a, b, c) in (0..ni).flat_map(|a| (0..nj).flat_map(move |b| (0..nk).map(move |c| (a, b, c)))) {
             let k = [a, b, c];
-            let [i, j, l] =
-                [0, 1, 2].map(|d| self.start[d].wrapping_add_signed(k[d] as i64 * self.step[d]));
+            let [i, j, l] = [0, 1, 2].map(|d| self.start[d].wrapping_add_signed(k[d] as i64 * self.step[d]));
             let at: i64 = (0..3).map(|d| k[d] as i64 * self.strides[d] / 4).sum();
-            memory[(self.origin as i64 + at) as usize] =
-                if is_missing(i, j) { 7 } else { value(i, j, l) };
+            memory[(self.origin as i64 + at) as usize] = if is_missing(i, j) { 7 } else { value(i, j, l) };
         }
         memory
     }
@@ -230,23 +194,10 @@ fn random_boxes_into_random_memory_agree_with_what_was_written() {
             let array = open(&runtime, folder.path(), name);
             let mut random = Random(threads as u64);
             for round in 0..300 {
-                let mut requests: Vec<_> = (0..1 + round % 3)
-                    .map(|_| Request::random(&mut random))
-                    .collect();
-                let regions = requests
-                    .iter_mut()
-                    .map(|request| request.region(&array))
-                    .collect();
-                let options = IoOptions {
-                    no_fast_path: round % 5 == 0,
-                    ..Default::default()
-                };
-                submit(&runtime, regions, options)
-                    .wait(None)
-                    .unwrap()
-                    .completion
-                    .result
-                    .unwrap();
+                let mut requests: Vec<_> = (0..1 + round % 3).map(|_| Request::random(&mut random)).collect();
+                let regions = requests.iter_mut().map(|request| request.region(&array)).collect();
+                let options = IoOptions { no_fast_path: round % 5 == 0, ..Default::default() };
+                submit(&runtime, regions, options).wait(None).unwrap().completion.result.unwrap();
                 for request in &requests {
                     assert_eq!(
                         request.memory,
@@ -271,17 +222,12 @@ fn a_chunk_that_several_regions_touch_is_read_once() {
         // Eight rows of six elements: four in each of two neighbouring chunks of one shard.
         let mut memory = vec![0u32; 8 * 6];
         let rows = memory.chunks_mut(6).enumerate();
-        let regions = rows
-            .map(|(i, out)| row(&array, [4 + i as u64 % 4, 2 + 5 * (i as u64 / 4), 6], out))
-            .collect();
+        let regions =
+            rows.map(|(i, out)| row(&array, [4 + i as u64 % 4, 2 + 5 * (i as u64 / 4), 6], out)).collect();
         let operation = submit(&runtime, regions, IoOptions::default());
         operation.wait(None).unwrap().completion.result.unwrap();
         assert_eq!(operation.counters.get(Counter::ChunksDecoded), 2, "{name}");
-        assert_eq!(
-            operation.counters.get(Counter::Requests),
-            requests,
-            "{name}"
-        );
+        assert_eq!(operation.counters.get(Counter::Requests), requests, "{name}");
         assert_eq!(memory[6 + 1], value(5, 2, 7));
     }
 }
@@ -303,15 +249,9 @@ fn each_operation_completes_exactly_once_however_it_is_cancelled() {
             send.send(completion.result.map(drop)).unwrap();
         });
         // SAFETY: the memory is kept until the completion has come.
-        let operation = unsafe {
-            read(
-                &runtime,
-                vec![request.region(&array)],
-                IoOptions::default(),
-                Some(on_complete),
-            )
-        }
-        .unwrap();
+        let operation =
+            unsafe { read(&runtime, vec![request.region(&array)], IoOptions::default(), Some(on_complete)) }
+                .unwrap();
         operation.cancel();
         match receive.recv().unwrap() {
             Ok(()) => assert_eq!(request.memory, request.expected()),
@@ -338,32 +278,13 @@ fn a_corrupted_chunk_fails_its_region_and_no_other() {
     let array = open(&runtime, folder.path(), "zstd");
     let mut memory = vec![0u32; 2 * 4];
     let (first, second) = memory.split_at_mut(4);
-    let regions = vec![
-        row(&array, [4, 0, 6], first),
-        row(&array, [8, 0, 6], second),
-    ];
+    let regions = vec![row(&array, [4, 0, 6], first), row(&array, [8, 0, 6], second)];
     let mut statuses = [-1; 2];
-    let options = IoOptions {
-        statuses: StatusSlots::new(statuses.as_mut_ptr()),
-        ..Default::default()
-    };
-    let error = submit(&runtime, regions, options)
-        .wait(None)
-        .unwrap()
-        .completion
-        .result
-        .err()
-        .unwrap();
-    assert_eq!(
-        (error.status, error.key.as_deref()),
-        (Status::Codec, Some(key)),
-        "{error}"
-    );
+    let options = IoOptions { statuses: StatusSlots::new(statuses.as_mut_ptr()), ..Default::default() };
+    let error = submit(&runtime, regions, options).wait(None).unwrap().completion.result.err().unwrap();
+    assert_eq!((error.status, error.key.as_deref()), (Status::Codec, Some(key)), "{error}");
     assert_eq!(statuses, [Status::Codec as i32, 0]);
-    assert_eq!(
-        memory[4..],
-        (6..10).map(|k| value(8, 0, k)).collect::<Vec<_>>()
-    );
+    assert_eq!(memory[4..], (6..10).map(|k| value(8, 0, k)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -372,28 +293,11 @@ fn encoded_chunks_come_as_they_are_stored() {
     write_arrays(folder.path());
     let runtime = runtime(1);
     let array = open(&runtime, folder.path(), "zstd");
-    let get = |index: &[u64]| {
-        read_encoded_chunk(&array, index, None)
-            .unwrap()
-            .wait(None)
-            .unwrap()
-            .completion
-    };
-    let Output::Bytes(bytes) = get(&[1, 1, 0]).result.unwrap() else {
-        panic!("missing")
-    };
-    assert_eq!(
-        bytes,
-        std::fs::read(folder.path().join("zstd/c/1/1/0")).unwrap()
-    );
+    let get = |index: &[u64]| read_encoded_chunk(&array, index, None).unwrap().wait(None).unwrap().completion;
+    let Output::Bytes(bytes) = get(&[1, 1, 0]).result.unwrap() else { panic!("missing") };
+    assert_eq!(bytes, std::fs::read(folder.path().join("zstd/c/1/1/0")).unwrap());
     assert!(matches!(get(&[0, 0, 0]).result.unwrap(), Output::Nothing));
-    assert_eq!(
-        read_encoded_chunk(&array, &[9, 0, 0], None)
-            .err()
-            .unwrap()
-            .status,
-        Status::Invalid
-    );
+    assert_eq!(read_encoded_chunk(&array, &[9, 0, 0], None).err().unwrap().status, Status::Invalid);
 }
 
 #[test]
@@ -405,13 +309,6 @@ fn a_runtime_that_is_shut_down_refuses_work_and_has_no_threads() {
     runtime.shutdown(Duration::from_secs(10)).unwrap();
     let mut request = Request::random(&mut Random(3));
     // SAFETY: the read is refused.
-    let refused = unsafe {
-        read(
-            &runtime,
-            vec![request.region(&array)],
-            IoOptions::default(),
-            None,
-        )
-    };
+    let refused = unsafe { read(&runtime, vec![request.region(&array)], IoOptions::default(), None) };
     assert_eq!(refused.err().unwrap().status, Status::Shutdown);
 }

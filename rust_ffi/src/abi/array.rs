@@ -60,9 +60,7 @@ unsafe fn start_open(
         2 => Some(2),
         3 => Some(3),
         other => {
-            return Err(Error::invalid(format_args!(
-                "options.zarr_format must be 0, 2 or 3, not {other}"
-            )));
+            return Err(Error::invalid(format_args!("options.zarr_format must be 0, 2 or 3, not {other}")));
         }
     };
     open_array(&store, path, format, on_complete)
@@ -78,15 +76,9 @@ pub unsafe extern "C" fn zrc_array_open(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *handles*, *strings*, *pointers* and *structs*.
-        let (out, operation) = unsafe {
-            (
-                Place::required(out, "out")?,
-                start_open(store, path, options, None)?,
-            )
-        };
-        let Output::Array(array) = op::finish(&operation)? else {
-            unreachable!("an open gives an array")
-        };
+        let (out, operation) =
+            unsafe { (Place::required(out, "out")?, start_open(store, path, options, None)?) };
+        let Output::Array(array) = op::finish(&operation)? else { unreachable!("an open gives an array") };
         out.put(pointers::give(array));
         Ok(())
     };
@@ -126,10 +118,8 @@ pub unsafe extern "C" fn zrc_array_from_metadata(
         let store = unsafe { pointers::share(store, "store") }?;
         // SAFETY: the rules *strings* and *pointers*.
         let (path, json, out) = unsafe {
-            let (path, json) = (
-                pointers::text(path, "path")?,
-                pointers::text(metadata_json, "metadata_json")?,
-            );
+            let (path, json) =
+                (pointers::text(path, "path")?, pointers::text(metadata_json, "metadata_json")?);
             (path, json, Place::required(out, "out")?)
         };
         out.put(pointers::give(Array::from_metadata(&store, path, json)?));
@@ -154,17 +144,13 @@ pub unsafe extern "C" fn zrc_array_release(array: *mut zrc_array) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_array_ndim(array: *const zrc_array) -> u32 {
     // SAFETY: the rule *handles*.
-    guard::value(0, || {
-        unsafe { pointers::borrow(array, "array") }.map_or(0, |a| a.shape().len() as u32)
-    })
+    guard::value(0, || unsafe { pointers::borrow(array, "array") }.map_or(0, |a| a.shape().len() as u32))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_array_zarr_format(array: *const zrc_array) -> u32 {
     // SAFETY: the rule *handles*.
-    guard::value(0, || {
-        unsafe { pointers::borrow(array, "array") }.map_or(0, |a| a.zarr_format().into())
-    })
+    guard::value(0, || unsafe { pointers::borrow(array, "array") }.map_or(0, |a| a.zarr_format().into()))
 }
 
 /// Write one number a dimension.
@@ -203,13 +189,7 @@ pub unsafe extern "C" fn zrc_array_grid_shape(
 ) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles* and *pointers*.
-        unsafe {
-            put_dims(
-                pointers::borrow(array, "array")?.grid_shape(),
-                out,
-                capacity,
-            )
-        }
+        unsafe { put_dims(pointers::borrow(array, "array")?.grid_shape(), out, capacity) }
     })
 }
 
@@ -239,9 +219,8 @@ pub unsafe extern "C" fn zrc_array_inner_chunk_shape(
     guard::bare_status(|| {
         // SAFETY: the rule *handles*.
         let array = unsafe { pointers::borrow(array, "array") }?;
-        let shape = array
-            .inner_chunk_shape()
-            .ok_or_else(|| Error::unsupported("the array is not sharded"))?;
+        let shape =
+            array.inner_chunk_shape().ok_or_else(|| Error::unsupported("the array is not sharded"))?;
         // SAFETY: the rule *pointers*.
         unsafe { put_dims(shape, out, capacity) }
     })
@@ -261,15 +240,9 @@ pub unsafe extern "C" fn zrc_array_chunks_extent(
         let ndim = array.shape().len();
         // SAFETY: the rule *pointers*.
         let (places, extent) = unsafe {
-            let places = (
-                Place::for_values(start, ndim, "start")?,
-                Place::for_values(shape, ndim, "shape")?,
-            );
+            let places = (Place::for_values(start, ndim, "start")?, Place::for_values(shape, ndim, "shape")?);
             let first = pointers::vector(chunk_start, ndim, "chunk_start")?;
-            (
-                places,
-                array.chunks_extent(first, pointers::vector(chunk_shape, ndim, "chunk_shape")?)?,
-            )
+            (places, array.chunks_extent(first, pointers::vector(chunk_shape, ndim, "chunk_shape")?)?)
         };
         places.0.put_values(&extent.0);
         places.1.put_values(&extent.1);
@@ -278,18 +251,10 @@ pub unsafe extern "C" fn zrc_array_chunks_extent(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_array_dtype(
-    array: *const zrc_array,
-    out: *mut zrc_dtype,
-) -> zrc_status {
+pub unsafe extern "C" fn zrc_array_dtype(array: *const zrc_array, out: *mut zrc_dtype) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles*, *pointers* and *structs*.
-        let (array, out) = unsafe {
-            (
-                pointers::borrow(array, "array")?,
-                Filled::required(out, "out")?,
-            )
-        };
+        let (array, out) = unsafe { (pointers::borrow(array, "array")?, Filled::required(out, "out")?) };
         let dtype = array.dtype();
         out.put(&zrc_dtype {
             struct_size: 0,
@@ -303,8 +268,7 @@ pub unsafe extern "C" fn zrc_array_dtype(
 }
 
 fn small(n: usize, what: &str) -> Result<u32> {
-    n.try_into()
-        .map_err(|_| Error::unsupported(format_args!("an {what} of {n} bytes")))
+    n.try_into().map_err(|_| Error::unsupported(format_args!("an {what} of {n} bytes")))
 }
 
 /// Text cut to fit between NULs, at a whole character.
@@ -328,9 +292,7 @@ pub unsafe extern "C" fn zrc_array_fill_value(
         let array = unsafe { pointers::borrow(array, "array") }?;
         let (value, itemsize) = (array.fill_value(), array.dtype().itemsize);
         if nbytes != itemsize || value.len() != itemsize {
-            return Err(Error::invalid(format_args!(
-                "nbytes is {nbytes}, but the itemsize is {itemsize}"
-            )));
+            return Err(Error::invalid(format_args!("nbytes is {nbytes}, but the itemsize is {itemsize}")));
         }
         // SAFETY: the rule *pointers*.
         unsafe { Place::for_values(out.cast::<u8>(), nbytes, "out") }?.put_values(value);

@@ -25,9 +25,7 @@ pub unsafe extern "C" fn zrc_buf_data(buf: *const zrc_buf) -> *const u8 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_buf_len(buf: *const zrc_buf) -> usize {
     // SAFETY: the rule *handles*.
-    guard::value(0, || {
-        unsafe { pointers::borrow(buf, "buf") }.map_or(0, |b| b.0.len())
-    })
+    guard::value(0, || unsafe { pointers::borrow(buf, "buf") }.map_or(0, |b| b.0.len()))
 }
 
 #[unsafe(no_mangle)]

@@ -42,8 +42,7 @@ pub const ZRC_COMPLETION_CANCEL_REQUESTED: u32 = 2;
 pub const ZRC_COMPLETION_ARRAY: u32 = 4;
 pub const ZRC_COMPLETION_BUF: u32 = 8;
 
-pub type zrc_complete_fn =
-    Option<unsafe extern "C" fn(ctx: *mut c_void, completion: *const zrc_completion)>;
+pub type zrc_complete_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, completion: *const zrc_completion)>;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -56,11 +55,7 @@ pub struct zrc_sink {
 impl zrc_completion {
     /// The C form, which owns the error and the output.
     pub(super) fn new(completion: Completion, tag: u64) -> Self {
-        let cancelled = if completion.cancel_requested {
-            ZRC_COMPLETION_CANCEL_REQUESTED
-        } else {
-            0
-        };
+        let cancelled = if completion.cancel_requested { ZRC_COMPLETION_CANCEL_REQUESTED } else { 0 };
         let mut this = Self {
             struct_size: size_of::<Self>(),
             tag,
@@ -92,12 +87,7 @@ impl zrc_completion {
     pub(super) fn without_things(self) -> Self {
         self.discard();
         let flags = self.flags & (ZRC_COMPLETION_FINAL | ZRC_COMPLETION_CANCEL_REQUESTED);
-        Self {
-            flags,
-            error: ptr::null_mut(),
-            result: ptr::null_mut(),
-            ..self
-        }
+        Self { flags, error: ptr::null_mut(), result: ptr::null_mut(), ..self }
     }
 
     /// Free what the completion owns.
@@ -143,28 +133,18 @@ pub(super) unsafe fn on_complete(sink: *const zrc_sink) -> Result<Option<OnCompl
     let Some(sink) = (unsafe { sink.as_ref() }) else {
         return Ok(None);
     };
-    let call = sink
-        .r#fn
-        .ok_or_else(|| Error::invalid("sink.fn must not be NULL"))?;
+    let call = sink.r#fn.ok_or_else(|| Error::invalid("sink.fn must not be NULL"))?;
     let queue = match is_queue(call) {
         false => None,
         true => {
             // SAFETY: the header asks for a queue as the `ctx` of this function; the rule *handles*.
-            let queue =
-                unsafe { pointers::share(sink.ctx.cast::<Queue>(), "sink.ctx (the queue)") }?;
+            let queue = unsafe { pointers::share(sink.ctx.cast::<Queue>(), "sink.ctx (the queue)") }?;
             queue.check_process()?;
             Some(queue)
         }
     };
-    let target = Target {
-        call,
-        ctx: sink.ctx,
-        tag: sink.tag,
-        _queue: queue,
-    };
-    Ok(Some(Box::new(move |completion| {
-        target.complete(completion)
-    })))
+    let target = Target { call, ctx: sink.ctx, tag: sink.tag, _queue: queue };
+    Ok(Some(Box::new(move |completion| target.complete(completion))))
 }
 
 /// Whether a sink's function is `zrc_queue_complete`, as the caller sees it.
@@ -172,8 +152,7 @@ fn is_queue(call: unsafe extern "C" fn(*mut c_void, *const zrc_completion)) -> b
     /// A function has one address in a process, but the library may know its own by a shortcut: that of a program
     /// linked at fixed addresses lies in the program. A pointer in memory is filled by the dynamic linker, rightly.
     #[used]
-    static QUEUE_COMPLETE: unsafe extern "C" fn(*mut c_void, *const zrc_completion) =
-        zrc_queue_complete;
+    static QUEUE_COMPLETE: unsafe extern "C" fn(*mut c_void, *const zrc_completion) = zrc_queue_complete;
     // SAFETY: a plain read of a static; volatile, so that it is not replaced by the shortcut.
     let ours = unsafe { ptr::read_volatile(&raw const QUEUE_COMPLETE) };
     ptr::fn_addr_eq(call, ours)

@@ -57,9 +57,7 @@ pub unsafe extern "C" fn zrc_error_message(error: *const zrc_error) -> zrc_str {
 pub unsafe extern "C" fn zrc_error_key(error: *const zrc_error) -> zrc_str {
     guard::value(zrc_str::lend(""), || {
         // SAFETY: the rule *handles*.
-        let key = unsafe { pointers::borrow(error, "error") }
-            .ok()
-            .and_then(|e| e.0.key.as_deref());
+        let key = unsafe { pointers::borrow(error, "error") }.ok().and_then(|e| e.0.key.as_deref());
         zrc_str::lend(key.unwrap_or(""))
     })
 }

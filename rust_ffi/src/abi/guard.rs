@@ -9,10 +9,7 @@ use crate::engine::error::{Result, contain};
 ///
 /// # Safety
 /// `error` is NULL or writable.
-pub(super) unsafe fn status(
-    error: *mut *mut zrc_error,
-    body: impl FnOnce() -> Result<()>,
-) -> zrc_status {
+pub(super) unsafe fn status(error: *mut *mut zrc_error, body: impl FnOnce() -> Result<()>) -> zrc_status {
     let (status, object) = match contain(body) {
         Ok(()) => (ZRC_OK, ptr::null_mut()),
         Err(e) if error.is_null() => (e.status as zrc_status, ptr::null_mut()),
@@ -49,11 +46,7 @@ mod tests {
         assert_eq!(status, Status::Panic as zrc_status);
         // SAFETY: the error was made above and nobody freed it.
         let error = unsafe { Box::from_raw(error) };
-        assert!(
-            error.message().contains("the 7th bug"),
-            "{}",
-            error.message()
-        );
+        assert!(error.message().contains("the 7th bug"), "{}", error.message());
         assert_eq!(value(42, || panic!("no status here")), 42);
     }
 
@@ -84,9 +77,6 @@ mod tests {
                 seen += 1;
             }
         }
-        assert!(
-            seen > 50,
-            "only {seen} functions found: are they written in another way now?"
-        );
+        assert!(seen > 50, "only {seen} functions found: are they written in another way now?");
     }
 }

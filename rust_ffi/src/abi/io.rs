@@ -52,9 +52,7 @@ pub const ZRC_IO_NO_FAST_PATH: u32 = 2;
 pub(super) fn check_flags(flags: u32, known: u32, name: &str) -> Result<()> {
     match flags & !known {
         0 => Ok(()),
-        unknown => Err(Error::invalid(format_args!(
-            "{name} has unknown bits: {unknown:#x}"
-        ))),
+        unknown => Err(Error::invalid(format_args!("{name} has unknown bits: {unknown:#x}"))),
     }
 }
 
@@ -92,27 +90,15 @@ unsafe fn start_read(
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
     // SAFETY: the caller's promises.
-    let (runtime, options) = unsafe {
-        (
-            pointers::share(runtime, "runtime")?,
-            layout::options(options, "options")?,
-        )
-    };
-    check_flags(
-        options.flags,
-        ZRC_IO_FAIL_FAST | ZRC_IO_NO_FAST_PATH,
-        "options.flags",
-    )?;
+    let (runtime, options) =
+        unsafe { (pointers::share(runtime, "runtime")?, layout::options(options, "options")?) };
+    check_flags(options.flags, ZRC_IO_FAIL_FAST | ZRC_IO_NO_FAST_PATH, "options.flags")?;
     let stride = layout::stride::<zrc_region>(options.region_size, "options.region_size")?;
     if regions.is_null() && count > 0 {
-        return Err(Error::invalid(format_args!(
-            "regions must not be NULL when count is {count}"
-        )));
+        return Err(Error::invalid(format_args!("regions must not be NULL when count is {count}")));
     }
     let mut taken = Vec::new();
-    taken
-        .try_reserve_exact(count)
-        .map_err(|_| Error::memory(count, "the regions of a read"))?;
+    taken.try_reserve_exact(count).map_err(|_| Error::memory(count, "the regions of a read"))?;
     for i in 0..count {
         // SAFETY: the caller's promises; `i` is less than `count`.
         let region = unsafe {
@@ -163,9 +149,7 @@ pub unsafe extern "C" fn zrc_read_async(
         // SAFETY: the rules *pointers* and *lending*.
         let submission = unsafe { op::Submission::new(sink, op) }?;
         // SAFETY: the rules *handles*, *pointers*, *structs* and *lending*.
-        submission.start(|on_complete| unsafe {
-            start_read(runtime, regions, count, options, on_complete)
-        })
+        submission.start(|on_complete| unsafe { start_read(runtime, regions, count, options, on_complete) })
     };
     // SAFETY: the rule *pointers*.
     unsafe { guard::status(error, body) }
@@ -196,12 +180,8 @@ pub unsafe extern "C" fn zrc_read_encoded_chunk(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *handles* and *pointers*.
-        let (out, operation) = unsafe {
-            (
-                Place::required(out, "out")?,
-                start_read_encoded(array, index, None)?,
-            )
-        };
+        let (out, operation) =
+            unsafe { (Place::required(out, "out")?, start_read_encoded(array, index, None)?) };
         out.put(match op::finish(&operation)? {
             Output::Bytes(bytes) => zrc_buf::into_raw(bytes),
             _ => ptr::null_mut(),

@@ -88,11 +88,7 @@ pub(super) unsafe fn element<T: Plain>(
 
 /// The distance of an array's structs: as the caller says, or ours.
 pub(super) fn stride<T>(said: usize, name: &str) -> Result<usize> {
-    if said == 0 {
-        Ok(size_of::<T>())
-    } else {
-        check_size(said, size_of::<usize>(), name)
-    }
+    if said == 0 { Ok(size_of::<T>()) } else { check_size(said, size_of::<usize>(), name) }
 }
 
 /// A struct that the library fills. Only its `struct_size` is read.
@@ -184,24 +180,8 @@ mod tests {
 
     #[test]
     fn a_shorter_struct_is_completed_with_zeros() {
-        assert_eq!(
-            read(&[16, 7]).unwrap(),
-            Ours {
-                struct_size: 16,
-                a: 7,
-                b: 0,
-                c: 0
-            }
-        );
-        assert_eq!(
-            read(&[20, 7, 0x9_0000_0008]).unwrap(),
-            Ours {
-                struct_size: 20,
-                a: 7,
-                b: 8,
-                c: 0
-            }
-        );
+        assert_eq!(read(&[16, 7]).unwrap(), Ours { struct_size: 16, a: 7, b: 0, c: 0 });
+        assert_eq!(read(&[20, 7, 0x9_0000_0008]).unwrap(), Ours { struct_size: 20, a: 7, b: 8, c: 0 });
     }
 
     #[test]
@@ -218,23 +198,13 @@ mod tests {
     fn a_size_that_cannot_be_is_refused_before_anything_is_read() {
         for size in [0, 7, 4097, u64::MAX] {
             let error = read(&[size]).unwrap_err();
-            assert!(
-                error
-                    .message
-                    .contains("options.struct_size must be between 8 and 4096"),
-                "{error}"
-            );
+            assert!(error.message.contains("options.struct_size must be between 8 and 4096"), "{error}");
         }
     }
 
     #[test]
     fn a_struct_is_filled_as_far_as_its_user_knows_it_and_zeroed_beyond() {
-        let value = Ours {
-            struct_size: 0,
-            a: 1,
-            b: 2,
-            c: 3,
-        };
+        let value = Ours { struct_size: 0, a: 1, b: 2, c: 3 };
         for (size, expected) in [
             (16, [16, 1, u64::MAX, u64::MAX]),
             (24, [24, 1, 0x3_0000_0002, u64::MAX]),
@@ -243,9 +213,7 @@ mod tests {
             let mut words = [u64::MAX; 4];
             words[0] = size;
             // SAFETY: `words` has at least `size` bytes.
-            unsafe { Filled::required(words.as_mut_ptr().cast::<Ours>(), "out") }
-                .unwrap()
-                .put(&value);
+            unsafe { Filled::required(words.as_mut_ptr().cast::<Ours>(), "out") }.unwrap().put(&value);
             assert_eq!(words, expected);
         }
     }

@@ -75,7 +75,5 @@ pub unsafe extern "C" fn zrc_abi_version() -> u32 {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_version() -> *const c_char {
-    guard::value(c"".as_ptr(), || {
-        concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
-    })
+    guard::value(c"".as_ptr(), || concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
 }

@@ -25,12 +25,7 @@ impl Submission {
     /// The rules *pointers* (for `op`, until the call returns) and *lending*.
     pub(super) unsafe fn new(sink: *const zrc_sink, op: *mut *mut zrc_op) -> Result<Self> {
         // SAFETY: the caller's promises.
-        unsafe {
-            Ok(Self {
-                on_complete: completion::on_complete(sink)?,
-                op: Place::optional(op),
-            })
-        }
+        unsafe { Ok(Self { on_complete: completion::on_complete(sink)?, op: Place::optional(op) }) }
     }
 
     pub(super) fn start(
@@ -89,10 +84,7 @@ pub unsafe extern "C" fn zrc_op_wait(
         let Some(out) = out else {
             return op.wait_only(timeout(timeout_ms));
         };
-        let Waited {
-            completion,
-            had_sink,
-        } = op.wait(timeout(timeout_ms))?;
+        let Waited { completion, had_sink } = op.wait(timeout(timeout_ms))?;
         let mut completion = zrc_completion::new(completion, 0);
         if had_sink {
             completion = completion.without_things();

@@ -20,15 +20,8 @@ pub struct zrc_str {
 impl zrc_str {
     pub(super) fn lend(text: &str) -> Self {
         // An empty `String` points nowhere, and C programmers like to pass (ptr, 0) on.
-        let ptr = if text.is_empty() {
-            c"".as_ptr()
-        } else {
-            text.as_ptr().cast()
-        };
-        Self {
-            ptr,
-            len: text.len(),
-        }
+        let ptr = if text.is_empty() { c"".as_ptr() } else { text.as_ptr().cast() };
+        Self { ptr, len: text.len() }
     }
 }
 
@@ -92,23 +85,16 @@ pub(super) unsafe fn text<'a>(string: *const c_char, name: &str) -> Result<&'a s
     }
     // SAFETY: the caller's promise.
     let bytes = unsafe { CStr::from_ptr(string) };
-    bytes.to_str().map_err(|e| {
-        Error::invalid(format_args!(
-            "{name} is not UTF-8: a wrong byte at {}",
-            e.valid_up_to()
-        ))
-    })
+    bytes
+        .to_str()
+        .map_err(|e| Error::invalid(format_args!("{name} is not UTF-8: a wrong byte at {}", e.valid_up_to())))
 }
 
 /// A vector parameter of `len` entries.
 ///
 /// # Safety
 /// The rule *pointers*.
-pub(super) unsafe fn vector<'a, T>(
-    values: *const T,
-    len: usize,
-    name: impl Display,
-) -> Result<&'a [T]> {
+pub(super) unsafe fn vector<'a, T>(values: *const T, len: usize, name: impl Display) -> Result<&'a [T]> {
     if len == 0 {
         return Ok(&[]);
     }
@@ -116,10 +102,7 @@ pub(super) unsafe fn vector<'a, T>(
         return Err(null(name));
     }
     if !values.is_aligned() {
-        return Err(Error::invalid(format_args!(
-            "{name} is not aligned to {} bytes",
-            align_of::<T>()
-        )));
+        return Err(Error::invalid(format_args!("{name} is not aligned to {} bytes", align_of::<T>())));
     }
     // SAFETY: the caller's promise; alignment was checked.
     Ok(unsafe { slice::from_raw_parts(values, len) })
@@ -129,11 +112,7 @@ pub(super) unsafe fn vector<'a, T>(
 ///
 /// # Safety
 /// As for [`vector`].
-pub(super) unsafe fn dims<T: Copy>(
-    values: *const T,
-    ndim: usize,
-    name: impl Display,
-) -> Result<Dims<T>> {
+pub(super) unsafe fn dims<T: Copy>(values: *const T, ndim: usize, name: impl Display) -> Result<Dims<T>> {
     // SAFETY: the caller's promise.
     unsafe { vector(values, ndim, name) }.map(Dims::from_slice)
 }
@@ -148,11 +127,7 @@ impl<T> Place<T> {
     /// # Safety
     /// The rule *pointers*, until the call returns.
     pub(super) unsafe fn required(out: *mut T, name: &str) -> Result<Self> {
-        if out.is_null() {
-            Err(null(name))
-        } else {
-            Ok(Self(out))
-        }
+        if out.is_null() { Err(null(name)) } else { Ok(Self(out)) }
     }
 
     /// # Safety
@@ -169,11 +144,7 @@ impl<T> Place<T> {
     /// # Safety
     /// As for [`Self::required`].
     pub(super) unsafe fn for_values(out: *mut T, len: usize, name: &str) -> Result<Self> {
-        if out.is_null() && len > 0 {
-            Err(null(name))
-        } else {
-            Ok(Self(out))
-        }
+        if out.is_null() && len > 0 { Err(null(name)) } else { Ok(Self(out)) }
     }
 
     pub(super) fn put(self, value: T) {

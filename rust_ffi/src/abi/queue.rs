@@ -51,11 +51,7 @@ impl Queue {
     /// # Errors
     /// [`Status::Forked`] in a child of the process that made the queue.
     pub(super) fn check_process(&self) -> Result<()> {
-        if self.generation == fork::generation() {
-            Ok(())
-        } else {
-            Err(Error::forked("the queue"))
-        }
+        if self.generation == fork::generation() { Ok(()) } else { Err(Error::forked("the queue")) }
     }
 
     /// Fails in a forked child, where the lock may be held by a thread that is not there.
@@ -122,20 +118,14 @@ impl Queue {
         while state.ready.is_empty() && !state.woken {
             state.waiting = true;
             state = match deadline {
-                None => self
-                    .arrived
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         state.waiting = false;
                         return Err(Error::new(Status::Timeout, "no completion has come yet"));
                     }
-                    self.arrived
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
@@ -177,10 +167,7 @@ pub struct zrc_queue_stats {
 versioned!(zrc_queue_stats);
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_queue_new(
-    out: *mut *mut zrc_queue,
-    error: *mut *mut zrc_error,
-) -> zrc_status {
+pub unsafe extern "C" fn zrc_queue_new(out: *mut *mut zrc_queue, error: *mut *mut zrc_error) -> zrc_status {
     let body = || {
         // SAFETY: the rule *pointers*.
         let out = unsafe { Place::required(out, "out") }?;
@@ -208,10 +195,7 @@ pub unsafe extern "C" fn zrc_queue_complete(queue: *mut c_void, completion: *con
     guard::value((), || {
         // SAFETY: the rules *handles*, *pointers* and *structs*: a sink's function gets its `ctx`, a queue.
         let (Ok(queue), Ok(completion)) = (unsafe {
-            (
-                pointers::borrow(queue.cast::<Queue>(), "queue"),
-                layout::options(completion, "completion"),
-            )
+            (pointers::borrow(queue.cast::<Queue>(), "queue"), layout::options(completion, "completion"))
         }) else {
             return;
         };
@@ -228,12 +212,7 @@ pub unsafe extern "C" fn zrc_queue_fd(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *handles* and *pointers*.
-        let (queue, out) = unsafe {
-            (
-                pointers::borrow(queue, "queue")?,
-                Place::required(out, "out")?,
-            )
-        };
+        let (queue, out) = unsafe { (pointers::borrow(queue, "queue")?, Place::required(out, "out")?) };
         out.put(queue.fd()?);
         Ok(())
     };
@@ -252,18 +231,13 @@ pub unsafe extern "C" fn zrc_queue_drain(
             return 0;
         }
         // SAFETY: the rules *handles*, *pointers* and *structs*.
-        let (Ok(queue), Ok(out)) = (unsafe {
-            (
-                pointers::borrow(queue, "queue"),
-                Filled::required(out, "out"),
-            )
-        }) else {
+        let (Ok(queue), Ok(out)) =
+            (unsafe { (pointers::borrow(queue, "queue"), Filled::required(out, "out")) })
+        else {
             return 0;
         };
         // SAFETY: the rule *pointers*: the array has `capacity` elements, and `i` is less.
-        queue.drain(capacity, |i, completion| unsafe {
-            out.put_at(i, completion)
-        })
+        queue.drain(capacity, |i, completion| unsafe { out.put_at(i, completion) })
     })
 }
 
@@ -292,18 +266,9 @@ pub unsafe extern "C" fn zrc_queue_get_stats(
 ) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles*, *pointers* and *structs*.
-        let (queue, out) = unsafe {
-            (
-                pointers::borrow(queue, "queue")?,
-                Filled::required(out, "out")?,
-            )
-        };
+        let (queue, out) = unsafe { (pointers::borrow(queue, "queue")?, Filled::required(out, "out")?) };
         let state = queue.lock()?;
-        out.put(&zrc_queue_stats {
-            struct_size: 0,
-            completions: state.completions,
-            wakes: state.wakes,
-        });
+        out.put(&zrc_queue_stats { struct_size: 0, completions: state.completions, wakes: state.wakes });
         Ok(())
     })
 }

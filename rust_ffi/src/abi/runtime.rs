@@ -35,12 +35,7 @@ pub unsafe extern "C" fn zrc_runtime_new(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *pointers* and *structs*.
-        let (options, out) = unsafe {
-            (
-                layout::options(options, "options")?,
-                Place::required(out, "out")?,
-            )
-        };
+        let (options, out) = unsafe { (layout::options(options, "options")?, Place::required(out, "out")?) };
         io::check_flags(options.flags, 0, "options.flags")?;
         let config = RuntimeConfig {
             io_threads: options.io_threads as usize,
@@ -71,10 +66,7 @@ pub unsafe extern "C" fn zrc_runtime_release(runtime: *mut zrc_runtime) {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zrc_runtime_shutdown(
-    runtime: *mut zrc_runtime,
-    timeout_ms: u32,
-) -> zrc_status {
+pub unsafe extern "C" fn zrc_runtime_shutdown(runtime: *mut zrc_runtime, timeout_ms: u32) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rule *handles*. A reference of our own: another thread may release the caller's meanwhile.
         let runtime: Arc<Runtime> = unsafe { pointers::share(runtime, "runtime") }?;

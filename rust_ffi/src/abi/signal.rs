@@ -26,9 +26,7 @@ mod unix {
         /// # Errors
         /// [`Status::Io`] when the process has no descriptor left.
         pub fn new() -> Result<Self> {
-            Self::open().map_err(|e| {
-                Error::new(Status::Io, format_args!("no descriptor for the queue: {e}"))
-            })
+            Self::open().map_err(|e| Error::new(Status::Io, format_args!("no descriptor for the queue: {e}")))
         }
 
         #[cfg(target_os = "linux")]
@@ -39,10 +37,7 @@ mod unix {
                 return Err(io::Error::last_os_error());
             }
             // SAFETY: `fd` was just opened and nobody else has it.
-            Ok(Self {
-                read: unsafe { OwnedFd::from_raw_fd(fd) },
-                write: None,
-            })
+            Ok(Self { read: unsafe { OwnedFd::from_raw_fd(fd) }, write: None })
         }
 
         #[cfg(not(target_os = "linux"))]
@@ -61,10 +56,7 @@ mod unix {
                     libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK);
                 }
             }
-            Ok(Self {
-                read,
-                write: Some(write),
-            })
+            Ok(Self { read, write: Some(write) })
         }
 
         pub fn fd(&self) -> RawFd {
@@ -98,10 +90,7 @@ pub(super) struct Signal(std::convert::Infallible);
 #[cfg(not(unix))]
 impl Signal {
     pub fn new() -> Result<Self> {
-        Err(Error::new(
-            Status::Unsupported,
-            "queues have no descriptor on this system; use zrc_queue_wait",
-        ))
+        Err(Error::new(Status::Unsupported, "queues have no descriptor on this system; use zrc_queue_wait"))
     }
 
     pub fn fd(&self) -> i32 {

@@ -53,12 +53,8 @@ pub unsafe extern "C" fn zrc_runtime_get_stats(
 ) -> zrc_status {
     guard::bare_status(|| {
         // SAFETY: the rules *handles*, *pointers* and *structs*.
-        let (runtime, out) = unsafe {
-            (
-                pointers::borrow(runtime, "runtime")?,
-                Filled::required(out, "out")?,
-            )
-        };
+        let (runtime, out) =
+            unsafe { (pointers::borrow(runtime, "runtime")?, Filled::required(out, "out")?) };
         let live = runtime.live();
         let count = |counter| live.counters.get(counter);
         out.put(&zrc_stats {

@@ -26,11 +26,7 @@ pub unsafe extern "C" fn zrc_store_open(
     let body = || {
         // SAFETY: the rules *handles*, *strings* and *pointers*.
         let (runtime, url, out) = unsafe {
-            (
-                pointers::share(runtime, "runtime")?,
-                pointers::text(url, "url")?,
-                Place::required(out, "out")?,
-            )
+            (pointers::share(runtime, "runtime")?, pointers::text(url, "url")?, Place::required(out, "out")?)
         };
         let options = match options_json.is_null() {
             true => BTreeMap::new(),
@@ -47,17 +43,10 @@ pub unsafe extern "C" fn zrc_store_open(
 /// The values are not shown: they may be secrets.
 fn parse_options(json: &str) -> Result<BTreeMap<String, String>> {
     let value: Value = serde_json::from_str(json).map_err(|e| {
-        Error::invalid(format_args!(
-            "options_json is not JSON: line {}, column {}",
-            e.line(),
-            e.column()
-        ))
+        Error::invalid(format_args!("options_json is not JSON: line {}, column {}", e.line(), e.column()))
     })?;
     let Value::Object(members) = value else {
-        return Err(Error::invalid(format_args!(
-            "options_json must be an object, not {}",
-            kind(&value)
-        )));
+        return Err(Error::invalid(format_args!("options_json must be an object, not {}", kind(&value))));
     };
     let option = |(key, value): (String, Value)| match value {
         Value::String(text) => Ok((key, text)),
@@ -108,20 +97,11 @@ mod tests {
 
     #[test]
     fn options_are_an_object_of_strings_and_errors_show_no_value() {
-        assert_eq!(
-            parse_options(r#"{"a": "1"}"#).unwrap(),
-            BTreeMap::from([("a".into(), "1".into())])
-        );
+        assert_eq!(parse_options(r#"{"a": "1"}"#).unwrap(), BTreeMap::from([("a".into(), "1".into())]));
         for (json, expected) in [
             ("[]", "options_json must be an object, not an array"),
-            (
-                "{'key': 'secret'}",
-                "options_json is not JSON: line 1, column 2",
-            ),
-            (
-                r#"{"key": 123456}"#,
-                r#"options_json: the value of "key" must be a string, not a number"#,
-            ),
+            ("{'key': 'secret'}", "options_json is not JSON: line 1, column 2"),
+            (r#"{"key": 123456}"#, r#"options_json: the value of "key" must be a string, not a number"#),
         ] {
             assert_eq!(&*parse_options(json).unwrap_err().message, expected);
         }

@@ -53,37 +53,21 @@ impl Array {
     pub fn from_metadata(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
         let owned = (store.clone(), path.to_owned(), json.to_owned());
         let make = move || Self::new(&owned.0, &owned.1, &owned.2);
-        let made = store
-            .runtime()
-            .live()
-            .pool()
-            .and_then(|pool| pool.run(make)?);
-        let file = if json_is_v2(json) {
-            ".zarray"
-        } else {
-            "zarr.json"
-        };
+        let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
+        let file = if json_is_v2(json) { ".zarray" } else { "zarr.json" };
         made.map_err(|error| error.with_key(&super::open::join(path.trim_matches('/'), file)))
     }
 
     fn new(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
         let path = normalised_path(path)?;
         let metadata = parse_metadata(json)?;
-        let zarr_format = if matches!(metadata, ArrayMetadata::V2(_)) {
-            2
-        } else {
-            3
-        };
-        let zarrs = Zarrs::new_with_metadata(Arc::new(()), &format!("/{path}"), metadata)
-            .map_err(create_error)?;
+        let zarr_format = if matches!(metadata, ArrayMetadata::V2(_)) { 2 } else { 3 };
+        let zarrs =
+            Zarrs::new_with_metadata(Arc::new(()), &format!("/{path}"), metadata).map_err(create_error)?;
         let axes = grid_axes(zarrs.chunk_grid())?;
         let dtype = DType::new(zarrs.data_type());
         let fill_value = zarrs.fill_value().as_ne_bytes().to_vec();
-        let chunks = if dtype.is_variable() {
-            Chunks::Unreadable
-        } else {
-            Chunks::new(&zarrs, &axes)?
-        };
+        let chunks = if dtype.is_variable() { Chunks::Unreadable } else { Chunks::new(&zarrs, &axes)? };
         let grid_shape = axes.iter().map(GridAxis::count).collect();
         Ok(Arc::new(Self {
             store: store.clone(),
@@ -110,11 +94,7 @@ impl Array {
 
     /// The path, as it stands in messages.
     pub fn name(&self) -> &str {
-        if self.path.is_empty() {
-            "(root)"
-        } else {
-            &self.path
-        }
+        if self.path.is_empty() { "(root)" } else { &self.path }
     }
 
     /// The metadata as stored, attributes included.
@@ -162,11 +142,7 @@ impl Array {
     }
 
     fn cell_shape(&self, cell: &[u64]) -> Dims<u64> {
-        self.axes
-            .iter()
-            .zip(cell)
-            .map(|(axis, c)| axis.size(*c))
-            .collect()
+        self.axes.iter().zip(cell).map(|(axis, c)| axis.size(*c)).collect()
     }
 
     /// Check that a chunk is in the grid.
@@ -199,11 +175,7 @@ impl Array {
             let (axis, end) = (&self.axes[d], start[d] + shape[d]);
             // A start at the grid's end is only possible for an empty box.
             let edge = |cell| {
-                if cell < axis.count() {
-                    axis.start(cell)
-                } else {
-                    self.shape()[d]
-                }
+                if cell < axis.count() { axis.start(cell) } else { self.shape()[d] }
             };
             let (first, last) = (edge(start[d]), edge(end).min(self.shape()[d]));
             (first.min(last), last.saturating_sub(first))
@@ -216,38 +188,32 @@ impl Array {
         self.zarrs.chunk_key(cell).as_str().to_owned()
     }
 
+    /// Bytes of a decoded chunk (of a sharded array: inner chunk), where all are alike; 0 otherwise.
+    pub(super) fn chunk_bytes(&self) -> u64 {
+        match &self.chunks {
+            Chunks::Plain { regular: Some(codec), .. } => codec.len() as u64,
+            Chunks::Sharded { sharding, .. } => sharding.inner.len() as u64,
+            _ => 0,
+        }
+    }
+
     /// How the chunk at `cell` is decoded; for sharded arrays, how an inner chunk is.
     pub(super) fn chunk_codec(&self, cell: &[u64]) -> Result<Cow<'_, ChunkCodec>> {
         match &self.chunks {
-            Chunks::Plain {
-                regular: Some(codec),
-                ..
-            } => Ok(Cow::Borrowed(codec)),
-            Chunks::Plain {
-                chain,
-                regular: None,
-            } => chain.for_shape(&self.cell_shape(cell)).map(Cow::Owned),
+            Chunks::Plain { regular: Some(codec), .. } => Ok(Cow::Borrowed(codec)),
+            Chunks::Plain { chain, regular: None } => chain.for_shape(&self.cell_shape(cell)).map(Cow::Owned),
             Chunks::Sharded { sharding, .. } => Ok(Cow::Borrowed(&sharding.inner)),
-            Chunks::Unreadable => Err(Error::unsupported(format_args!(
-                "data type {}",
-                self.dtype.name
-            ))),
+            Chunks::Unreadable => Err(Error::unsupported(format_args!("data type {}", self.dtype.name))),
         }
     }
 
     /// The layout of the shard at `cell`; `None` if the array is not sharded.
     pub(super) fn shard_layout(&self, cell: &[u64]) -> Result<Option<Cow<'_, ShardLayout>>> {
         match &self.chunks {
-            Chunks::Sharded {
-                regular: Some(layout),
-                ..
-            } => Ok(Some(Cow::Borrowed(layout))),
-            Chunks::Sharded {
-                sharding,
-                regular: None,
-            } => sharding
-                .layout(&self.cell_shape(cell))
-                .map(|layout| Some(Cow::Owned(layout))),
+            Chunks::Sharded { regular: Some(layout), .. } => Ok(Some(Cow::Borrowed(layout))),
+            Chunks::Sharded { sharding, regular: None } => {
+                sharding.layout(&self.cell_shape(cell)).map(|layout| Some(Cow::Owned(layout)))
+            }
             _ => Ok(None),
         }
     }
@@ -255,8 +221,7 @@ impl Array {
 
 impl Chunks {
     fn new(zarrs: &Zarrs, axes: &[GridAxis]) -> Result<Self> {
-        let (codecs, data_type, fill_value) =
-            (zarrs.codecs(), zarrs.data_type(), zarrs.fill_value());
+        let (codecs, data_type, fill_value) = (zarrs.codecs(), zarrs.data_type(), zarrs.fill_value());
         let size = |axis: &GridAxis| match axis {
             GridAxis::Regular { size, .. } => Some(*size),
             GridAxis::Rectilinear { .. } => None,
@@ -277,8 +242,7 @@ fn json_is_v2(json: &str) -> bool {
     struct Format {
         zarr_format: u64,
     }
-    serde_json::from_str(&super::open::without_bare_numbers(json))
-        .is_ok_and(|f: Format| f.zarr_format == 2)
+    serde_json::from_str(&super::open::without_bare_numbers(json)).is_ok_and(|f: Format| f.zarr_format == 2)
 }
 
 /// The array part of metadata that `json` holds.
@@ -289,29 +253,26 @@ fn parse_metadata(json: &str) -> Result<ArrayMetadata> {
     if value.get("node_type").is_some_and(|node| node == "group") {
         return Err(Error::invalid("the metadata is a group's"));
     }
+    if value.get("dtype").is_some_and(serde_json::Value::is_array) {
+        return Err(Error::unsupported("structured data types"));
+    }
     // One format or the other, so that the reason names what is wrong.
     let metadata = match value.get("zarr_format").and_then(serde_json::Value::as_u64) {
         Some(3) => serde_json::from_value(value).map(ArrayMetadata::V3),
         Some(2) => serde_json::from_value(value).map(ArrayMetadata::V2),
         _ => return Err(Error::invalid("metadata has no zarr_format of 2 or 3")),
     };
-    let metadata = metadata
-        .map_err(|e| Error::invalid(format_args!("metadata does not describe an array: {e}")))?;
+    let metadata =
+        metadata.map_err(|e| Error::invalid(format_args!("metadata does not describe an array: {e}")))?;
     if let ArrayMetadata::V3(metadata) = &metadata {
-        let unknown = metadata
-            .additional_fields
-            .iter()
-            .find(|(_, field)| field.must_understand());
+        let unknown = metadata.additional_fields.iter().find(|(_, field)| field.must_understand());
         if let Some((name, _)) = unknown {
             return Err(Error::unsupported(format_args!(
                 "metadata has a field that must be understood: {name:?}"
             )));
         }
         if let Some(transformer) = metadata.storage_transformers.first() {
-            return Err(Error::unsupported(format_args!(
-                "storage transformer {:?}",
-                transformer.name()
-            )));
+            return Err(Error::unsupported(format_args!("storage transformer {:?}", transformer.name())));
         }
     }
     Ok(metadata)
@@ -349,34 +310,24 @@ fn grid_axes(grid: &ChunkGrid) -> Result<Arc<[GridAxis]>> {
     const MOST_EDGES: u64 = 1 << 24;
     let (array_shape, grid_shape) = (grid.array_shape(), grid.grid_shape());
     let mut index = vec![0; grid_shape.len()];
-    if grid
-        .name(ZarrVersion::V3)
-        .is_some_and(|name| name == "regular")
-    {
+    if grid.name(ZarrVersion::V3).is_some_and(|name| name == "regular") {
         let sizes = grid.chunk_shape(&index).map_err(Error::invalid)?;
-        let sizes =
-            sizes.ok_or_else(|| Error::invalid("the regular chunk grid has no chunk shape"))?;
-        let axes = sizes
-            .iter()
-            .zip(array_shape)
-            .map(|(size, extent)| GridAxis::regular(size.get(), *extent));
+        let sizes = sizes.ok_or_else(|| Error::invalid("the regular chunk grid has no chunk shape"))?;
+        let axes = sizes.iter().zip(array_shape).map(|(size, extent)| GridAxis::regular(size.get(), *extent));
         return Ok(axes.collect());
     }
     let mut axes = Vec::with_capacity(grid_shape.len());
     for d in 0..grid_shape.len() {
         if grid_shape[d] > MOST_EDGES {
             let n = grid_shape[d];
-            return Err(Error::unsupported(format_args!(
-                "dimension {d}: an irregular grid of {n} chunks"
-            )));
+            return Err(Error::unsupported(format_args!("dimension {d}: an irregular grid of {n} chunks")));
         }
         let mut sizes = Vec::with_capacity(grid_shape[d] as usize);
         for i in 0..grid_shape[d] {
             index[d] = i;
             let shape = grid.chunk_shape_u64(&index).map_err(Error::invalid)?;
-            let shape = shape.ok_or_else(|| {
-                Error::invalid(format_args!("dimension {d}: chunk {i} has no shape"))
-            })?;
+            let shape =
+                shape.ok_or_else(|| Error::invalid(format_args!("dimension {d}: chunk {i} has no shape")))?;
             sizes.push(shape[d]);
         }
         index[d] = 0;

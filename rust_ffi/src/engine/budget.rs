@@ -32,34 +32,18 @@ pub struct RequestPermit(Vec<OwnedSemaphorePermit>);
 
 impl Budget {
     pub fn new(requests: usize, bytes: u64) -> Self {
-        let units = u32::try_from(bytes.div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         let semaphore = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
-        Self {
-            requests: semaphore(requests),
-            bytes: semaphore(units as usize),
-            units,
-        }
+        Self { requests: semaphore(requests), bytes: semaphore(units as usize), units }
     }
 
     async fn take_bytes(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .min(self.units);
-        self.bytes
-            .clone()
-            .acquire_many_owned(units)
-            .await
-            .expect("never closed")
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
+        self.bytes.clone().acquire_many_owned(units).await.expect("never closed")
     }
 
     async fn take_request(&self) -> OwnedSemaphorePermit {
-        self.requests
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("never closed")
+        self.requests.clone().acquire_owned().await.expect("never closed")
     }
 }
 
@@ -105,18 +89,12 @@ impl Turn {
             let requests = or_all(max_requests as u64, Semaphore::MAX_PERMITS as u64) as usize;
             Budget::new(requests, or_all(max_bytes, u64::from(u32::MAX) * UNIT))
         });
-        Self {
-            line: Mutex::new(()),
-            own,
-        }
+        Self { line: Mutex::new(()), own }
     }
 
     /// Wait for leave to make one request that will hold up to `bytes`.
     pub async fn wait(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
-        let mut bytes_permit = BytesPermit {
-            permits: vec![],
-            counted: None,
-        };
+        let mut bytes_permit = BytesPermit { permits: vec![], counted: None };
         let mut request_permit = RequestPermit(vec![]);
         // The operation's own limits come first, so that waiting for them holds nothing of the others'.
         let _line = self.line.lock().await;
@@ -133,10 +111,7 @@ mod tests {
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
     #[test]

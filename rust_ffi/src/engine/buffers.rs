@@ -21,10 +21,7 @@ pub struct Buffer {
 
 impl BufferPool {
     pub fn new(most: u64) -> Self {
-        Self {
-            idle: Mutex::default(),
-            most,
-        }
+        Self { idle: Mutex::default(), most }
     }
 
     /// A buffer of `len` bytes of whatever content.
@@ -32,17 +29,10 @@ impl BufferPool {
         let mut pages = {
             let mut idle = self.idle.lock().unwrap();
             let fits = |pages: &PageBuf| pages.capacity() >= len && pages.capacity() / 4 <= len;
-            idle.iter()
-                .position(fits)
-                .map(|i| idle.swap_remove(i))
-                .unwrap_or_default()
+            idle.iter().position(fits).map(|i| idle.swap_remove(i)).unwrap_or_default()
         };
         pages.get(len)?;
-        Ok(Buffer {
-            pages,
-            len,
-            pool: self.clone(),
-        })
+        Ok(Buffer { pages, len, pool: self.clone() })
     }
 }
 

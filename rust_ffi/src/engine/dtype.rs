@@ -25,19 +25,9 @@ impl DType {
             Some(itemsize) if !data_type.is_optional() => {
                 let (kind, alignment) = kind_and_alignment(&name, itemsize);
                 let typestr = typestr(kind, itemsize, data_type);
-                Self {
-                    itemsize,
-                    alignment,
-                    typestr,
-                    name,
-                }
+                Self { itemsize, alignment, typestr, name }
             }
-            _ => Self {
-                itemsize: 0,
-                alignment: 1,
-                typestr: "|O".to_owned(),
-                name,
-            },
+            _ => Self { itemsize: 0, alignment: 1, typestr: "|O".to_owned(), name },
         }
     }
 
@@ -79,14 +69,8 @@ fn typestr(kind: char, itemsize: usize, data_type: &DataType) -> String {
 /// The `[10ns]` of a NumPy time type; empty for the generic unit.
 fn time_unit(data_type: &DataType) -> String {
     let configuration = data_type.configuration_v3();
-    let unit = configuration
-        .get("unit")
-        .and_then(|unit| unit.as_str())
-        .unwrap_or("generic");
-    let scale = configuration
-        .get("scale_factor")
-        .and_then(serde_json::Value::as_u64)
-        .unwrap_or(1);
+    let unit = configuration.get("unit").and_then(|unit| unit.as_str()).unwrap_or("generic");
+    let scale = configuration.get("scale_factor").and_then(serde_json::Value::as_u64).unwrap_or(1);
     match (unit, scale) {
         ("generic", _) => String::new(),
         (unit, 1) => format!("[{unit}]"),

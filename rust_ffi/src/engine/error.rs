@@ -34,11 +34,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(status: Status, message: impl fmt::Display) -> Self {
-        Self {
-            status,
-            message: message.to_string().into(),
-            key: None,
-        }
+        Self { status, message: message.to_string().into(), key: None }
     }
 
     pub fn invalid(message: impl fmt::Display) -> Self {
@@ -70,10 +66,7 @@ impl Error {
 
     /// Memory for `bytes` bytes could not be had; `what` says for what they were meant.
     pub fn memory(bytes: usize, what: &str) -> Self {
-        Self::new(
-            Status::Memory,
-            format_args!("cannot allocate {bytes} bytes for {what}"),
-        )
+        Self::new(Status::Memory, format_args!("cannot allocate {bytes} bytes for {what}"))
     }
 
     /// What a caught panic carried, as an error.
@@ -83,10 +76,7 @@ impl Error {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
-        Self::new(
-            Status::Panic,
-            format_args!("internal error (a panic was caught): {text}"),
-        )
+        Self::new(Status::Panic, format_args!("internal error (a panic was caught): {text}"))
     }
 
     /// The same error, said to be about `key`, unless it names one already.

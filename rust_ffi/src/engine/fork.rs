@@ -47,9 +47,7 @@ struct Slot<T> {
 
 impl<T> Default for PerProcess<T> {
     fn default() -> Self {
-        Self {
-            slot: AtomicPtr::new(ptr::null_mut()),
-        }
+        Self { slot: AtomicPtr::new(ptr::null_mut()) }
     }
 }
 
@@ -66,15 +64,8 @@ impl<T> PerProcess<T> {
             {
                 return Ok(slot.value.clone());
             }
-            let fresh = Box::into_raw(Box::new(Slot {
-                generation,
-                value: Arc::new(make()?),
-            }));
-            if self
-                .slot
-                .compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire)
-                .is_err()
-            {
+            let fresh = Box::into_raw(Box::new(Slot { generation, value: Arc::new(make()?) }));
+            if self.slot.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // SAFETY: `fresh` was not published.
                 drop(unsafe { Box::from_raw(fresh) });
             }

@@ -14,10 +14,7 @@ pub enum GridAxis {
 impl GridAxis {
     /// Cells of `size` elements that cover `extent` elements.
     pub fn regular(size: u64, extent: u64) -> Self {
-        Self::Regular {
-            size,
-            count: extent.div_ceil(size),
-        }
+        Self::Regular { size, count: extent.div_ceil(size) }
     }
 
     pub fn rectilinear(sizes: &[u64]) -> Self {
@@ -26,9 +23,7 @@ impl GridAxis {
             *end = end.saturating_add(*size);
             Some(*end)
         }));
-        Self::Rectilinear {
-            edges: edges.into(),
-        }
+        Self::Rectilinear { edges: edges.into() }
     }
 
     /// The number of cells.
@@ -81,18 +76,12 @@ mod tests {
         let axis = GridAxis::rectilinear(&[3, 1, 4]);
         let cells: Vec<_> = (0..8).map(|i| axis.cell_of(i)).collect();
         assert_eq!(cells, [0, 0, 0, 1, 2, 2, 2, 2]);
-        assert_eq!(
-            (axis.count(), axis.start(2), axis.size(2), axis.smallest()),
-            (3, 4, 4, 1)
-        );
+        assert_eq!((axis.count(), axis.start(2), axis.size(2), axis.smallest()), (3, 4, 4, 1));
     }
 
     #[test]
     fn a_regular_axis_counts_the_cell_that_reaches_beyond() {
         let axis = GridAxis::regular(4, 9);
-        assert_eq!(
-            (axis.count(), axis.cell_of(8), axis.start(2), axis.size(2)),
-            (3, 2, 8, 4)
-        );
+        assert_eq!((axis.count(), axis.cell_of(8), axis.start(2), axis.size(2)), (3, 2, 8, 4));
     }
 }

@@ -36,10 +36,7 @@ struct State {
 impl IndexCache {
     pub fn new(most: u64) -> Self {
         let cells = LruCache::new(NonZeroUsize::new(1 << 20).expect("not 0"));
-        Self {
-            state: Mutex::new(State { cells, bytes: 0 }),
-            most,
-        }
+        Self { state: Mutex::new(State { cells, bytes: 0 }), most }
     }
 
     /// The index of a shard: a kept one, or what `fetch` gives. Whoever asks meanwhile waits for the same fetch.
@@ -51,14 +48,7 @@ impl IndexCache {
         fetch: impl AsyncFnOnce() -> Result<Option<CachedIndex>>,
     ) -> Result<Option<Arc<CachedIndex>>> {
         let key = (store, key.to_owned());
-        let cell = self
-            .state
-            .lock()
-            .unwrap()
-            .cells
-            .get_or_insert(key.clone(), Default::default)
-            .0
-            .clone();
+        let cell = self.state.lock().unwrap().cells.get_or_insert(key.clone(), Default::default).0.clone();
         let mut fetched = false;
         let found = cell
             .get_or_try_init(async || {
@@ -90,11 +80,7 @@ impl IndexCache {
 
     fn forget_cell(&self, key: &Key, cell: &Cell) {
         let mut state = self.state.lock().unwrap();
-        if state
-            .cells
-            .peek(key)
-            .is_some_and(|(kept, _)| Arc::ptr_eq(kept, cell) && !kept.initialized())
-        {
+        if state.cells.peek(key).is_some_and(|(kept, _)| Arc::ptr_eq(kept, cell) && !kept.initialized()) {
             state.cells.pop(key);
         }
     }

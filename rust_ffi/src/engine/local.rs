@@ -20,9 +20,7 @@ pub(super) fn read_object(
     done: Arc<ObjectDone>,
 ) -> Result<()> {
     let array = job.array(pieces);
-    let Backend::Local(store) = array.store().backend() else {
-        unreachable!("the caller looked")
-    };
+    let Backend::Local(store) = array.store().backend() else { unreachable!("the caller looked") };
     let key = array.chunk_key(cell);
     let read = match array.shard_layout(cell)? {
         None => read_chunk(job, store, &key, cell, pieces),
@@ -31,13 +29,7 @@ pub(super) fn read_object(
     read.map_err(|error| error.with_key(&key))
 }
 
-fn read_chunk(
-    job: &ReadJob,
-    store: &LocalStore,
-    key: &str,
-    cell: &[u64],
-    pieces: &Pieces,
-) -> Result<()> {
+fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {
     let (layout, placer) = (job.layout(pieces), job.placer());
     let codec = job.array(pieces).chunk_codec(cell)?;
     placer.operation.count(Counter::Requests, 1);
@@ -83,9 +75,6 @@ fn read_shard(
         next: AtomicUsize::new(0),
         done,
     };
-    operation
-        .live()
-        .pool()?
-        .submit(&job.lane, Arc::new(shard), units);
+    operation.live().pool()?.submit(&job.lane, Arc::new(shard), units);
     Ok(())
 }

@@ -22,10 +22,7 @@ pub fn merge<T>(mut wanted: Vec<(Range<u64>, T)>, gap: u64, cap: u64) -> Vec<Mer
                 continue;
             }
         }
-        all.push(Merged {
-            range: range.clone(),
-            parts: vec![(range, tag)],
-        });
+        all.push(Merged { range: range.clone(), parts: vec![(range, tag)] });
     }
     all
 }
@@ -36,10 +33,7 @@ mod tests {
 
     fn ranges(wanted: &[Range<u64>], gap: u64, cap: u64) -> Vec<Range<u64>> {
         let wanted = wanted.iter().cloned().map(|range| (range, ())).collect();
-        merge(wanted, gap, cap)
-            .into_iter()
-            .map(|merged| merged.range)
-            .collect()
+        merge(wanted, gap, cap).into_iter().map(|merged| merged.range).collect()
     }
 
     #[test]

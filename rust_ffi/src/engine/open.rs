@@ -21,32 +21,19 @@ pub fn open_array(
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
     if let Some(format) = zarr_format.filter(|format| !matches!(format, 2 | 3)) {
-        return Err(Error::invalid(format_args!(
-            "zarr_format must be 2 or 3, not {format}"
-        )));
+        return Err(Error::invalid(format_args!("zarr_format must be 2 or 3, not {format}")));
     }
     let path = normalised_path(path)?;
     let live = store.runtime().live();
     let pool = live.pool()?;
-    let io = matches!(store.backend(), Backend::Remote(_))
-        .then(|| live.io())
-        .transpose()?;
+    let io = matches!(store.backend(), Backend::Remote(_)).then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let opening = Opening {
-        store: store.clone(),
-        path,
-        zarr_format,
-        completer,
-    };
+    let opening = Opening { store: store.clone(), path, zarr_format, completer };
     match io {
         None => {
             let job = move || {
-                let found = contain(|| {
-                    opening
-                        .find()
-                        .now_or_never()
-                        .expect("files are read without waiting")
-                });
+                let found =
+                    contain(|| opening.find().now_or_never().expect("files are read without waiting"));
                 opening.finish(found);
             };
             pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
@@ -73,10 +60,7 @@ struct Opening {
 /// Metadata as stored.
 enum Found {
     V3(String),
-    V2 {
-        zarray: String,
-        zattrs: Option<String>,
-    },
+    V2 { zarray: String, zattrs: Option<String> },
 }
 
 impl Opening {
@@ -97,8 +81,7 @@ impl Opening {
             Found::V3(json) => from_v3(&self.store, &self.path, &json),
             Found::V2 { zarray, zattrs } => {
                 let key = || join(&self.path, ".zattrs");
-                let json =
-                    with_attributes(&zarray, zattrs).map_err(|error| error.with_key(&key()))?;
+                let json = with_attributes(&zarray, zattrs).map_err(|error| error.with_key(&key()))?;
                 Array::from_metadata(&self.store, &self.path, &json)
             }
         }
@@ -107,20 +90,8 @@ impl Opening {
     /// Look for the metadata, with as few requests, one after another, as can be.
     async fn find(&self) -> Result<Found> {
         let format = self.zarr_format;
-        let v3 = async {
-            if format == Some(2) {
-                Ok(None)
-            } else {
-                self.get("zarr.json").await
-            }
-        };
-        let v2 = async {
-            if format == Some(3) {
-                Ok(None)
-            } else {
-                self.get(".zarray").await
-            }
-        };
+        let v3 = async { if format == Some(2) { Ok(None) } else { self.get("zarr.json").await } };
+        let v2 = async { if format == Some(3) { Ok(None) } else { self.get(".zarray").await } };
         let (v3, v2) = match self.store.backend() {
             // A request costs a round trip: both at once.
             Backend::Remote(_) => futures_util::future::join(v3, v2).await,
@@ -133,10 +104,7 @@ impl Opening {
             return Ok(Found::V3(json));
         }
         if let Some(zarray) = v2? {
-            return Ok(Found::V2 {
-                zarray,
-                zattrs: self.get(".zattrs").await?,
-            });
+            return Ok(Found::V2 { zarray, zattrs: self.get(".zattrs").await? });
         }
         if format != Some(3) && self.get(".zgroup").await?.is_some() {
             return Err(is_group(&self.store, &self.path));
@@ -146,11 +114,7 @@ impl Opening {
             Some(3) => "zarr.json",
             _ => "zarr.json or .zarray",
         };
-        Err(not_found(
-            &self.store,
-            &self.path,
-            format_args!("no array there ({looked_for} is missing)"),
-        ))
+        Err(not_found(&self.store, &self.path, format_args!("no array there ({looked_for} is missing)")))
     }
 
     /// The text of one metadata object.
@@ -161,10 +125,7 @@ impl Opening {
             Backend::Local(files) => {
                 operation.count(Counter::Requests, 1);
                 let bytes = files.get(&key)?;
-                operation.count(
-                    Counter::BytesFetched,
-                    bytes.as_ref().map_or(0, Vec::len) as u64,
-                );
+                operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
                 bytes
             }
             Backend::Remote(store) => {
@@ -173,8 +134,7 @@ impl Opening {
             }
         };
         let text = |bytes| {
-            String::from_utf8(bytes)
-                .map_err(|_| Error::invalid("metadata is not UTF-8").with_key(&key))
+            String::from_utf8(bytes).map_err(|_| Error::invalid("metadata is not UTF-8").with_key(&key))
         };
         bytes.map(text).transpose()
     }
@@ -185,9 +145,7 @@ fn from_v3(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Array>> {
     struct Node {
         node_type: Option<String>,
     }
-    if let Ok(Node {
-        node_type: Some(node),
-    }) = serde_json::from_str(json)
+    if let Ok(Node { node_type: Some(node) }) = serde_json::from_str(json)
         && node == "group"
     {
         return Err(is_group(store, path));
@@ -197,11 +155,7 @@ fn from_v3(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Array>> {
 
 /// The key of `name` at `path`.
 pub(super) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}/{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
 fn is_group(store: &Store, path: &str) -> Error {
@@ -209,10 +163,7 @@ fn is_group(store: &Store, path: &str) -> Error {
 }
 
 fn not_found(store: &Store, path: &str, text: std::fmt::Arguments<'_>) -> Error {
-    Error::new(
-        Status::NotFound,
-        format_args!("{}/{path}: {text}", store.url()),
-    )
+    Error::new(Status::NotFound, format_args!("{}/{path}: {text}", store.url()))
 }
 
 /// Format 2 keeps attributes in an object of their own; ours has them in the metadata, as format 3.
@@ -220,24 +171,14 @@ fn with_attributes(zarray: &str, zattrs: Option<String>) -> Result<String> {
     let Some(zattrs) = zattrs else {
         return Ok(zarray.to_owned());
     };
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&without_bare_numbers(
-        &zattrs,
-    ))
-    .map_err(|e| Error::invalid(format_args!(".zattrs is not a JSON object: {e}")))?;
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&without_bare_numbers(&zattrs))
+        .map_err(|e| Error::invalid(format_args!(".zattrs is not a JSON object: {e}")))?;
     let Some(body) = zarray.trim_end().strip_suffix('}') else {
         return Ok(zarray.to_owned());
     };
-    let comma = if body.trim_end().ends_with('{') {
-        ""
-    } else {
-        ","
-    };
+    let comma = if body.trim_end().ends_with('{') { "" } else { "," };
     // As text, so that numbers stay as they are written.
-    Ok(format!(
-        "{}{comma}\"attributes\":{}}}",
-        body.trim_end(),
-        zattrs.trim()
-    ))
+    Ok(format!("{}{comma}\"attributes\":{}}}", body.trim_end(), zattrs.trim()))
 }
 
 /// Python writes `NaN` and `Infinity` into JSON, which has neither: the same text with these as strings.
@@ -247,9 +188,8 @@ pub(super) fn without_bare_numbers(json: &str) -> Cow<'_, str> {
     }
     let (mut out, mut rest, mut in_string) = (String::with_capacity(json.len() + 16), json, false);
     while let Some(c) = rest.chars().next() {
-        let bare = ["NaN", "-Infinity", "Infinity"]
-            .into_iter()
-            .find(|word| !in_string && rest.starts_with(word));
+        let bare =
+            ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_string && rest.starts_with(word));
         let taken = if let Some(word) = bare {
             out.extend(["\"", word, "\""]);
             word.len()
@@ -282,10 +222,7 @@ mod tests {
     fn attributes_of_format_2_join_the_metadata() {
         let joined = with_attributes("{\"shape\": [1]}\n", Some("{\"u\": NaN}".into())).unwrap();
         assert_eq!(joined, "{\"shape\": [1],\"attributes\":{\"u\": NaN}}");
-        assert_eq!(
-            with_attributes("{\"shape\": [1]}", None).unwrap(),
-            "{\"shape\": [1]}"
-        );
+        assert_eq!(with_attributes("{\"shape\": [1]}", None).unwrap(), "{\"shape\": [1]}");
         assert!(with_attributes("{}", Some("[".into())).is_err());
     }
 }

@@ -60,12 +60,7 @@ enum Ended {
     #[default]
     NotYet,
     /// `output` is what nobody has taken yet.
-    Final {
-        error: Option<Error>,
-        output: Output,
-        bytes: u64,
-        had_sink: bool,
-    },
+    Final { error: Option<Error>, output: Output, bytes: u64, had_sink: bool },
 }
 
 /// What [`Operation::wait`] found.
@@ -77,10 +72,7 @@ pub struct Waited {
 
 impl Operation {
     /// Start an operation. The first reference to the completer must reach the jobs; dropping it completes.
-    pub fn start(
-        live: Arc<Live>,
-        on_complete: Option<OnComplete>,
-    ) -> Result<(Arc<Self>, Completer)> {
+    pub fn start(live: Arc<Live>, on_complete: Option<OnComplete>) -> Result<(Arc<Self>, Completer)> {
         live.enter()?;
         let operation = Arc::new(Self {
             generation: fork::generation(),
@@ -123,9 +115,7 @@ impl Operation {
 
     /// Cancelled when the operation stops, for whatever reason.
     pub fn token(&self) -> &CancellationToken {
-        let token = self
-            .token
-            .get_or_init(|| self.live.closing_token.child_token());
+        let token = self.token.get_or_init(|| self.live.closing_token.child_token());
         // Whoever stops after this sees the token; who has stopped before is seen here.
         if self.stop.load(Ordering::SeqCst) {
             token.cancel();
@@ -165,28 +155,13 @@ impl Operation {
     /// [`Status::Timeout`], and [`Status::Forked`] in a child process.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Waited> {
         let mut ended = self.ended(timeout)?;
-        let Ended::Final {
-            error,
-            output,
-            bytes,
-            had_sink,
-        } = &mut *ended
-        else {
-            unreachable!()
-        };
+        let Ended::Final { error, output, bytes, had_sink } = &mut *ended else { unreachable!() };
         let result = match error {
             Some(error) => Err(error.clone()),
             None => Ok(std::mem::take(output)),
         };
-        let completion = Completion {
-            result,
-            cancel_requested: self.cancel_was_requested(),
-            bytes: *bytes,
-        };
-        Ok(Waited {
-            completion,
-            had_sink: *had_sink,
-        })
+        let completion = Completion { result, cancel_requested: self.cancel_was_requested(), bytes: *bytes };
+        Ok(Waited { completion, had_sink: *had_sink })
     }
 
     /// Wait as [`Self::wait`] does, but leave the output to whoever asks for it.
@@ -207,10 +182,7 @@ impl Operation {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Error::new(
-                            Status::Timeout,
-                            "the operation has not ended yet",
-                        ));
+                        return Err(Error::new(Status::Timeout, "the operation has not ended yet"));
                     }
                     self.changed.wait_timeout(ended, left).unwrap().0
                 }
@@ -225,11 +197,7 @@ impl Operation {
 
     /// The status of a region that has not failed: 0, unless its work may have been skipped.
     pub fn skipped_status(&self) -> i32 {
-        if self.skipped.load(Ordering::Acquire) {
-            Status::Cancelled as i32
-        } else {
-            0
-        }
+        if self.skipped.load(Ordering::Acquire) { Status::Cancelled as i32 } else { 0 }
     }
 
     /// The operation's outcome, judged when its last job has let go.
@@ -240,20 +208,11 @@ impl Operation {
         if !self.skipped.load(Ordering::Acquire) {
             return None;
         }
-        Some(if self.cancel_was_requested() {
-            Error::cancelled()
-        } else {
-            Error::shutdown()
-        })
+        Some(if self.cancel_was_requested() { Error::cancelled() } else { Error::shutdown() })
     }
 
     fn end(&self, error: Option<Error>, output: Output, bytes: u64, had_sink: bool) {
-        *self.ended.lock().unwrap() = Ended::Final {
-            error,
-            output,
-            bytes,
-            had_sink,
-        };
+        *self.ended.lock().unwrap() = Ended::Final { error, output, bytes, had_sink };
         self.changed.notify_all();
         self.live.leave();
     }
@@ -294,11 +253,7 @@ impl Drop for Completer {
                 };
                 let cancel_requested = operation.cancel_was_requested();
                 // The callback returns before any waiter does: who waits may then free what it uses.
-                on_complete(Completion {
-                    result,
-                    cancel_requested,
-                    bytes,
-                });
+                on_complete(Completion { result, cancel_requested, bytes });
                 operation.end(error, Output::Nothing, bytes, true);
             }
         }

@@ -40,10 +40,8 @@ impl Layout<'_> {
         let [piece] = &self.pieces[..] else {
             return None;
         };
-        let whole = codec
-            .shape()
-            .zip(&piece.inner)
-            .all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
+        let whole =
+            codec.shape().zip(&piece.inner).all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
         if !whole || !codec.is_c_order() {
             return None;
         }
@@ -72,22 +70,13 @@ impl Placer<'_> {
     pub fn fill_shard(&self, layout: &Layout<'_>, inner: usize) {
         self.operation.count(Counter::ChunksMissing, inner as u64);
         for (piece, strides) in layout.each() {
-            let axes = |d: usize| Axis {
-                count: piece.inner[d].count as usize,
-                src: 0,
-                dst: strides[d],
-            };
+            let axes = |d: usize| Axis { count: piece.inner[d].count as usize, src: 0, dst: strides[d] };
             // SAFETY: the piece lies within its region, whose memory is ours until the completion; its elements are
             // disjoint (checked at submission).
             unsafe {
-                scatter::fill(
-                    piece.memory.0,
-                    (0..strides.len()).map(axes).collect(),
-                    layout.fill_value,
-                )
+                scatter::fill(piece.memory.0, (0..strides.len()).map(axes).collect(), layout.fill_value)
             };
-            self.operation
-                .count(Counter::BytesPlaced, layout.bytes(piece));
+            self.operation.count(Counter::BytesPlaced, layout.bytes(piece));
         }
     }
 
@@ -99,12 +88,8 @@ impl Placer<'_> {
         file: &LocalFile,
         range: Range<u64>,
     ) -> Result<()> {
-        let too_long = || {
-            Error::codec(format_args!(
-                "{} stored bytes cannot be addressed",
-                range.end - range.start
-            ))
-        };
+        let too_long =
+            || Error::codec(format_args!("{} stored bytes cannot be addressed", range.end - range.start));
         let len = usize::try_from(range.end - range.start).map_err(|_| too_long())?;
         let held = len as u64 + codec.len() as u64;
         let _held = self.operation.live().bytes.hold(held);
@@ -132,18 +117,14 @@ impl Placer<'_> {
         buffers: &mut [PageBuf; 2],
     ) -> Result<()> {
         // SAFETY: used by this thread alone, until this call returns, which precedes the completion.
-        let direct = if self.no_fast_path {
-            None
-        } else {
-            unsafe { layout.contiguous(codec) }
-        };
+        let direct = if self.no_fast_path { None } else { unsafe { layout.contiguous(codec) } };
         match direct {
             Some(out) => codec.decode_into(encoded, buffers, out)?,
             None => {
                 let decoded = codec.decode(encoded, buffers, self.no_fast_path)?;
-                layout.each().for_each(|(piece, strides)| {
-                    scatter_piece(&decoded, piece, strides, layout.itemsize)
-                });
+                layout
+                    .each()
+                    .for_each(|(piece, strides)| scatter_piece(&decoded, piece, strides, layout.itemsize));
             }
         }
         self.count(codec, layout);
@@ -152,8 +133,7 @@ impl Placer<'_> {
 
     fn count(&self, codec: &ChunkCodec, layout: &Layout<'_>) {
         self.operation.count(Counter::ChunksDecoded, 1);
-        self.operation
-            .count(Counter::BytesDecoded, codec.len() as u64);
+        self.operation.count(Counter::BytesDecoded, codec.len() as u64);
         let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
         self.operation.count(Counter::BytesPlaced, placed);
     }
@@ -161,29 +141,13 @@ impl Placer<'_> {
 
 fn scatter_piece(decoded: &Decoded<'_>, piece: &Piece, strides: &[isize], itemsize: usize) {
     let from = &decoded.strides;
-    let offset: isize = piece
-        .inner
-        .iter()
-        .zip(from)
-        .map(|(axis, stride)| axis.start as isize * stride)
-        .sum();
+    let offset: isize = piece.inner.iter().zip(from).map(|(axis, stride)| axis.start as isize * stride).sum();
     let axis = |d: usize| {
         let inner = piece.inner[d];
-        Axis {
-            count: inner.count as usize,
-            src: from[d] * inner.step as isize,
-            dst: strides[d],
-        }
+        Axis { count: inner.count as usize, src: from[d] * inner.step as isize, dst: strides[d] }
     };
     let axes = (0..strides.len()).map(axis).collect();
     // SAFETY: the selection lies within the chunk, whose decoded bytes have exactly its size; the piece lies within its
     // region, whose memory is ours until the completion and whose elements are disjoint (checked at submission).
-    unsafe {
-        scatter::copy(
-            decoded.bytes.as_ptr().offset(offset),
-            piece.memory.0,
-            axes,
-            itemsize,
-        )
-    };
+    unsafe { scatter::copy(decoded.bytes.as_ptr().offset(offset), piece.memory.0, axes, itemsize) };
 }

@@ -23,8 +23,7 @@ pub struct AxisSelection {
 impl AxisSelection {
     /// The index of element `k`. The whole selection lies in the array, so this cannot overflow.
     fn index(&self, k: u64) -> u64 {
-        self.start
-            .wrapping_add_signed((k as i64).wrapping_mul(self.step))
+        self.start.wrapping_add_signed((k as i64).wrapping_mul(self.step))
     }
 
     /// The range of `k` whose indices lie in `low..high`.
@@ -60,19 +59,13 @@ impl AxisCells {
         let (first, last) = (axis.cell_of(a.min(b)), axis.cell_of(a.max(b)));
         let stride = selection.step.unsigned_abs();
         if stride <= axis.smallest() || first == last {
-            return Self::Run {
-                first,
-                count: last - first + 1,
-            };
+            return Self::Run { first, count: last - first + 1 };
         }
         match axis {
-            GridAxis::Regular { .. } => Self::PerElement {
-                count: selection.count,
-            },
+            GridAxis::Regular { .. } => Self::PerElement { count: selection.count },
             GridAxis::Rectilinear { .. } => {
-                let mut cells: Vec<_> = (0..selection.count)
-                    .map(|k| axis.cell_of(selection.index(k)))
-                    .collect();
+                let mut cells: Vec<_> =
+                    (0..selection.count).map(|k| axis.cell_of(selection.index(k))).collect();
                 cells.dedup();
                 Self::Listed(cells.into())
             }
@@ -120,25 +113,11 @@ impl Cells {
     pub fn new(selection: Dims<AxisSelection>, axes: Arc<[GridAxis]>) -> Self {
         debug_assert_eq!(selection.len(), axes.len());
         if selection.iter().any(|s| s.count == 0) {
-            return Self {
-                axes,
-                selection,
-                cells: Dims::new(),
-                len: 0,
-            };
+            return Self { axes, selection, cells: Dims::new(), len: 0 };
         }
-        let cells: Dims<_> = selection
-            .iter()
-            .zip(axes.iter())
-            .map(|(s, a)| AxisCells::new(s, a))
-            .collect();
+        let cells: Dims<_> = selection.iter().zip(axes.iter()).map(|(s, a)| AxisCells::new(s, a)).collect();
         let len = cells.iter().map(AxisCells::count).product();
-        Self {
-            axes,
-            selection,
-            cells,
-            len,
-        }
+        Self { axes, selection, cells, len }
     }
 
     pub fn len(&self) -> u64 {
@@ -163,11 +142,8 @@ impl Cells {
             let (k, end) = selection.range_within(start, start.saturating_add(axis.size(cell)));
             overlap.cell[d] = cell;
             overlap.at[d] = k;
-            overlap.inner[d] = AxisSelection {
-                start: selection.index(k) - start,
-                count: end - k,
-                step: selection.step,
-            };
+            overlap.inner[d] =
+                AxisSelection { start: selection.index(k) - start, count: end - k, step: selection.step };
         }
         overlap
     }
@@ -246,11 +222,14 @@ impl Plan {
     pub fn len(&self) -> usize {
         match &self.groups {
             Some(groups) => groups.starts.len() - 1,
-            None => self
-                .targets
-                .first()
-                .map_or(0, |target| target.cells.len() as usize),
+            None => self.targets.first().map_or(0, |target| target.cells.len() as usize),
         }
+    }
+
+    /// A region that touches the `i`th cell.
+    pub fn region(&self, i: usize) -> u32 {
+        let target = self.groups.as_ref().map_or(0, |groups| groups.touches[groups.starts[i]].0);
+        self.targets[target as usize].region
     }
 
     /// The `i`th cell: its grid index, and what each region takes from it. `strides` gives each region's strides.
@@ -264,19 +243,11 @@ impl Plan {
         let pieces = touches.iter().map(|(target, i)| {
             let target = &self.targets[*target as usize];
             let overlap = target.cells.get(*i);
-            let offset: isize = overlap
-                .at
-                .iter()
-                .zip(strides(target.region))
-                .map(|(k, stride)| *k as isize * stride)
-                .sum();
+            let offset: isize =
+                overlap.at.iter().zip(strides(target.region)).map(|(k, stride)| *k as isize * stride).sum();
             cell = overlap.cell;
             let memory = Memory(target.memory.0.wrapping_offset(offset));
-            Piece {
-                region: target.region,
-                inner: overlap.inner,
-                memory,
-            }
+            Piece { region: target.region, inner: overlap.inner, memory }
         });
         let pieces = pieces.collect();
         (cell, pieces)
@@ -285,10 +256,7 @@ impl Plan {
 
 impl Groups {
     fn new(targets: &[Target]) -> Self {
-        let total = targets
-            .iter()
-            .map(|target| target.cells.len() as usize)
-            .sum();
+        let total = targets.iter().map(|target| target.cells.len() as usize).sum();
         let mut keyed = Vec::with_capacity(total);
         for (t, target) in targets.iter().enumerate() {
             let key = |i| (target.grid, target.cells.grid_position(i), t as u32, i);
@@ -299,13 +267,7 @@ impl Groups {
             .filter(|&n| n == 0 || (keyed[n].0, keyed[n].1) != (keyed[n - 1].0, keyed[n - 1].1))
             .collect();
         starts.push(keyed.len());
-        Self {
-            touches: keyed
-                .into_iter()
-                .map(|(_, _, target, i)| (target, i))
-                .collect(),
-            starts,
-        }
+        Self { touches: keyed.into_iter().map(|(_, _, target, i)| (target, i)).collect(), starts }
     }
 }
 
@@ -321,19 +283,12 @@ mod tests {
         for i in 0..cells.len() {
             let overlap = cells.get(i);
             let inner = overlap.inner[0];
-            assert!(
-                inner.count > 0,
-                "{selection:?} {axis:?}: cell {i} holds nothing"
-            );
+            assert!(inner.count > 0, "{selection:?} {axis:?}: cell {i} holds nothing");
             for k in 0..inner.count {
                 let within = inner.index(k);
                 assert!(within < axis.size(overlap.cell[0]));
                 let slot = &mut seen[(overlap.at[0] + k) as usize];
-                assert_eq!(
-                    slot.replace(axis.start(overlap.cell[0]) + within),
-                    None,
-                    "placed twice"
-                );
+                assert_eq!(slot.replace(axis.start(overlap.cell[0]) + within), None, "placed twice");
             }
         }
         let expected: Vec<_> = (0..count).map(|k| Some(selection.index(k))).collect();
@@ -342,19 +297,13 @@ mod tests {
 
     #[test]
     fn every_selected_element_is_planned_exactly_once() {
-        let axes = [
-            GridAxis::regular(4, 23),
-            GridAxis::regular(1, 23),
-            GridAxis::rectilinear(&[3, 1, 7, 2, 10]),
-        ];
+        let axes =
+            [GridAxis::regular(4, 23), GridAxis::regular(1, 23), GridAxis::rectilinear(&[3, 1, 7, 2, 10])];
         for axis in &axes {
             for start in 0..23u64 {
                 for step in (-9..=9i64).filter(|step| *step != 0) {
-                    let room = if step > 0 {
-                        (22 - start) / step as u64
-                    } else {
-                        start / step.unsigned_abs()
-                    };
+                    let room =
+                        if step > 0 { (22 - start) / step as u64 } else { start / step.unsigned_abs() };
                     (1..=room + 1).for_each(|count| check(start, count, step, axis));
                 }
             }
@@ -363,19 +312,8 @@ mod tests {
 
     #[test]
     fn an_empty_selection_touches_no_cell_and_a_scalar_touches_one() {
-        let empty = AxisSelection {
-            start: 0,
-            count: 0,
-            step: 1,
-        };
-        assert_eq!(
-            Cells::new(
-                Dims::from_slice(&[empty]),
-                Arc::from([GridAxis::regular(4, 8)])
-            )
-            .len(),
-            0
-        );
+        let empty = AxisSelection { start: 0, count: 0, step: 1 };
+        assert_eq!(Cells::new(Dims::from_slice(&[empty]), Arc::from([GridAxis::regular(4, 8)])).len(), 0);
         assert_eq!(Cells::new(Dims::new(), Arc::from([])).len(), 1);
     }
 }

@@ -1,13 +1,20 @@
 //! The codec pool: rayon's threads under a fair queue of our own.
 //!
-//! Each operation has a [`Lane`]. A worker takes one unit from the lane at the head of the queue and sends that lane to
-//! the back, so that a small read submitted during a huge one waits for one unit of it, not for all. Within a lane the
-//! newest work goes first: the inner chunks of a shard already open come before the next shard.
+//! Each operation has a [`Lane`], and lanes take turns by bytes: the lane at the head of the queue is served until it
+//! has had [`QUANTUM`], then goes to the back (deficit round robin). So a small read submitted during a huge one waits
+//! for one turn of it, not for all, and many small chunks pass large ones. Within a lane the newest work goes first: the
+//! inner chunks of a shard already open come before the next shard.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::error::{Error, Result, Status};
+
+/// Bytes of decoded chunks that a lane is served in one turn.
+const QUANTUM: i64 = 1 << 20;
+
+/// What any unit costs at the least, in the same currency.
+const LEAST_COST: u64 = 4 << 10;
 
 /// Work that consists of units, each claimed by one worker.
 pub trait Work: Send + Sync {
@@ -18,10 +25,11 @@ pub trait Work: Send + Sync {
     fn run(self: Arc<Self>, unit: usize);
 }
 
-/// A unit, and whether there are more after it.
+/// A unit, whether there are more after it, and about how many bytes it decodes.
 pub struct Claim {
     pub unit: usize,
     pub more: bool,
+    pub bytes: u64,
 }
 
 /// The work of one operation that is waiting for workers.
@@ -32,6 +40,25 @@ pub struct Lane(Mutex<LaneState>);
 struct LaneState {
     stack: Vec<Arc<dyn Work>>,
     queued: bool,
+    /// What is left of this turn; less than nothing when the last unit was larger than that.
+    credit: i64,
+}
+
+impl LaneState {
+    /// Claim a unit of the newest work that has one.
+    fn claim(&mut self) -> Option<(Arc<dyn Work>, usize)> {
+        while let Some(work) = self.stack.pop() {
+            let Some(claim) = work.claim() else { continue };
+            if claim.more {
+                self.stack.push(work.clone());
+            }
+            // A debt is paid by waiting turns; none is so large that it takes more than some.
+            let cost = i64::try_from(claim.bytes.max(LEAST_COST)).unwrap_or(i64::MAX).min(64 * QUANTUM);
+            self.credit -= cost;
+            return Some((work, claim.unit));
+        }
+        None
+    }
 }
 
 struct Queue {
@@ -64,20 +91,8 @@ impl CodecPool {
             // Units contain their panics; without a handler one that slipped through would abort the process.
             .panic_handler(|_| {})
             .build()
-            .map_err(|e| {
-                Error::new(
-                    Status::Io,
-                    format_args!("cannot start {size} codec threads: {e}"),
-                )
-            })?;
-        Ok(Self {
-            threads,
-            size,
-            queue: Mutex::new(Queue {
-                lanes: VecDeque::new(),
-                workers: 0,
-            }),
-        })
+            .map_err(|e| Error::new(Status::Io, format_args!("cannot start {size} codec threads: {e}")))?;
+        Ok(Self { threads, size, queue: Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 }) })
     }
 
     /// Queue `work`, of at most `units` units, on `lane`.
@@ -105,20 +120,14 @@ impl CodecPool {
     ///
     /// # Errors
     /// [`Status::Panic`] when the job panicked.
-    pub fn run<T: Send + 'static>(
-        self: &Arc<Self>,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
+    pub fn run<T: Send + 'static>(self: &Arc<Self>, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         if self.threads.current_thread_index().is_some() {
             return Ok(job());
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let job =
-            move || drop(send.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))));
+        let job = move || drop(send.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))));
         self.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
-        let outcome = receive
-            .recv()
-            .map_err(|_| Error::new(Status::Panic, "a job was lost"))?;
+        let outcome = receive.recv().map_err(|_| Error::new(Status::Panic, "a job was lost"))?;
         outcome.map_err(|payload| Error::from_panic(payload.as_ref()))
     }
 
@@ -131,21 +140,21 @@ impl CodecPool {
 
     fn next(&self) -> Option<(Arc<dyn Work>, usize)> {
         let mut queue = self.queue.lock().unwrap();
-        while let Some(lane) = queue.lanes.pop_front() {
+        while let Some(lane) = queue.lanes.front().cloned() {
             let mut state = lane.0.lock().unwrap();
-            while let Some(work) = state.stack.pop() {
-                let Some(claim) = work.claim() else { continue };
-                if claim.more {
-                    state.stack.push(work.clone());
-                }
-                state.queued = !state.stack.is_empty();
-                if state.queued {
-                    drop(state);
-                    queue.lanes.push_back(lane);
-                }
-                return Some((work, claim.unit));
+            if state.credit <= 0 {
+                state.credit += QUANTUM;
+                queue.lanes.rotate_left(1);
+                continue;
             }
-            state.queued = false;
+            let claimed = state.claim();
+            if state.stack.is_empty() {
+                state.queued = false;
+                queue.lanes.pop_front();
+            }
+            if claimed.is_some() {
+                return claimed;
+            }
         }
         // Under the lock that `submit` takes: work queued after this sees one worker fewer and starts another.
         queue.workers -= 1;
@@ -154,26 +163,77 @@ impl CodecPool {
 }
 
 /// Work of one unit.
-pub struct Once(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+pub struct Once {
+    job: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    bytes: u64,
+}
 
 impl Once {
     pub fn new(job: impl FnOnce() + Send + 'static) -> Self {
-        Self(Mutex::new(Some(Box::new(job))))
+        Self::decoding(0, job)
+    }
+
+    /// A job that decodes about so many bytes.
+    pub fn decoding(bytes: u64, job: impl FnOnce() + Send + 'static) -> Self {
+        Self { job: Mutex::new(Some(Box::new(job))), bytes }
     }
 }
 
 impl Work for Once {
     fn claim(&self) -> Option<Claim> {
-        Some(Claim {
-            unit: 0,
-            more: false,
-        })
+        Some(Claim { unit: 0, more: false, bytes: self.bytes })
     }
 
     fn run(self: Arc<Self>, _unit: usize) {
-        let job = self.0.lock().unwrap().take();
+        let job = self.job.lock().unwrap().take();
         if let Some(job) = job {
             job();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Units that report who ran.
+    struct Units {
+        name: &'static str,
+        bytes: u64,
+        next: AtomicUsize,
+        count: usize,
+        ran: Sender<&'static str>,
+    }
+
+    impl Work for Units {
+        fn claim(&self) -> Option<Claim> {
+            let unit = self.next.fetch_add(1, Ordering::Relaxed);
+            (unit < self.count).then_some(Claim { unit, more: unit + 1 < self.count, bytes: self.bytes })
+        }
+
+        fn run(self: Arc<Self>, _unit: usize) {
+            self.ran.send(self.name).unwrap();
+        }
+    }
+
+    #[test]
+    fn many_small_units_pass_large_ones() {
+        let pool = Arc::new(CodecPool::start(1, || {}, || {}).unwrap());
+        let (ran, order) = channel();
+        let (gate, wait) = channel::<()>();
+        // The only worker waits until everything is queued.
+        let hold = Once::new(move || assert!(wait.recv().is_err()));
+        pool.submit(&Arc::default(), Arc::new(hold), 1);
+        for (name, bytes, count) in [("large", 8 << 20, 50), ("small", 1 << 10, 200)] {
+            let units = Units { name, bytes, next: AtomicUsize::new(0), count, ran: ran.clone() };
+            pool.submit(&Arc::default(), Arc::new(units), count);
+        }
+        drop((gate, ran));
+        let order: Vec<_> = order.iter().collect();
+        let last_small = order.iter().rposition(|name| *name == "small").unwrap();
+        assert_eq!(order.len(), 250);
+        assert!(order[..last_small].iter().filter(|name| **name == "large").count() <= 2);
     }
 }

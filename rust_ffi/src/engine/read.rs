@@ -67,26 +67,16 @@ pub unsafe fn read(
     let (placements, plan) = plan(runtime, regions)?;
     let live = runtime.live();
     let pool = live.pool()?;
-    let remote = placements
-        .iter()
-        .any(|placement| matches!(placement.array.store().backend(), Backend::Remote(_)));
+    let remote =
+        placements.iter().any(|placement| matches!(placement.array.store().backend(), Backend::Remote(_)));
     let io = remote.then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.len();
-    operation
-        .objects_total
-        .store(total as u64, Ordering::Relaxed);
+    operation.objects_total.store(total as u64, Ordering::Relaxed);
     let lane = Arc::new(Lane::default());
     let turn = Turn::new(options.max_requests, options.max_bytes);
-    let job = ReadJob {
-        placements,
-        plan,
-        options,
-        next: AtomicUsize::new(0),
-        lane: lane.clone(),
-        turn,
-        completer,
-    };
+    let job =
+        ReadJob { placements, plan, options, next: AtomicUsize::new(0), lane: lane.clone(), turn, completer };
     match io {
         // Nothing to do, but even so the completion must not come inside of this call.
         _ if total == 0 => pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1),
@@ -105,32 +95,14 @@ fn plan(runtime: &Arc<Runtime>, regions: Vec<Region>) -> Result<(Vec<Placement>,
         let checked = if Arc::ptr_eq(region.array.store().runtime(), runtime) {
             region.checked()
         } else {
-            Err(Error::invalid(format_args!(
-                "{}: the array belongs to another runtime",
-                region.array.name()
-            )))
+            Err(Error::invalid(format_args!("{}: the array belongs to another runtime", region.array.name())))
         };
-        let (cells, strides) = checked.map_err(|e| {
-            if several {
-                e.prefixed(format_args!("region {i}: "))
-            } else {
-                e
-            }
-        })?;
+        let (cells, strides) =
+            checked.map_err(|e| if several { e.prefixed(format_args!("region {i}: ")) } else { e })?;
         let grid = Arc::as_ptr(&region.array) as usize;
-        let region_index =
-            u32::try_from(i).map_err(|_| Error::invalid("more regions than 2^32 - 1"))?;
-        targets.push(Target {
-            region: region_index,
-            grid,
-            cells,
-            memory: Memory(region.data),
-        });
-        placements.push(Placement {
-            array: region.array,
-            strides,
-            failure: AtomicI32::new(0),
-        });
+        let region_index = u32::try_from(i).map_err(|_| Error::invalid("more regions than 2^32 - 1"))?;
+        targets.push(Target { region: region_index, grid, cells, memory: Memory(region.data) });
+        placements.push(Placement { array: region.array, strides, failure: AtomicI32::new(0) });
     }
     Ok((placements, Plan::new(targets)))
 }
@@ -159,7 +131,8 @@ pub(super) struct ReadJob {
 
 impl Work for ReadJob {
     fn claim(&self) -> Option<Claim> {
-        claim(&self.next, self.plan.len())
+        let bytes = |unit| self.object_bytes(unit);
+        claim(&self.next, self.plan.len(), bytes)
     }
 
     /// Read an object that is a local file. Others come from the network, see [`remote`].
@@ -170,12 +143,10 @@ impl Work for ReadJob {
     }
 }
 
-pub(super) fn claim(next: &AtomicUsize, total: usize) -> Option<Claim> {
+/// Claim the next of `total` units, each of which decodes `bytes`.
+pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u64) -> Option<Claim> {
     let unit = next.fetch_add(1, Ordering::Relaxed);
-    (unit < total).then_some(Claim {
-        unit,
-        more: unit + 1 < total,
-    })
+    (unit < total).then(|| Claim { unit, more: unit + 1 < total, bytes: bytes(unit) })
 }
 
 /// Counts an object as done when dropped, however that comes about.
@@ -193,10 +164,7 @@ impl ObjectDone {
 
 impl Drop for ObjectDone {
     fn drop(&mut self) {
-        self.0
-            .operation()
-            .objects_done
-            .fetch_add(1, Ordering::Release);
+        self.0.operation().objects_done.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -207,12 +175,7 @@ impl ReadJob {
 
     /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
     pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
-        let failed = |region: u32| {
-            self.placements[region as usize]
-                .failure
-                .load(Ordering::Relaxed)
-                != 0
-        };
+        let failed = |region: u32| self.placements[region as usize].failure.load(Ordering::Relaxed) != 0;
         if self.operation().skip() || pieces.iter().all(|piece| failed(piece.region)) {
             return;
         }
@@ -223,9 +186,7 @@ impl ReadJob {
 
     /// Fail every region that has one of `pieces`.
     pub(super) fn fail_all(&self, pieces: &Pieces, error: &Error) {
-        pieces
-            .iter()
-            .for_each(|piece| self.fail(piece.region, error.clone()));
+        pieces.iter().for_each(|piece| self.fail(piece.region, error.clone()));
     }
 
     fn fail(&self, region: u32, error: Error) {
@@ -245,10 +206,12 @@ impl ReadJob {
     }
 
     pub(super) fn placer(&self) -> Placer<'_> {
-        Placer {
-            operation: self.operation(),
-            no_fast_path: self.options.no_fast_path,
-        }
+        Placer { operation: self.operation(), no_fast_path: self.options.no_fast_path }
+    }
+
+    /// About how many bytes are decoded for an object: a chunk, or the index of a shard.
+    fn object_bytes(&self, unit: usize) -> u64 {
+        self.placements[self.plan.region(unit) as usize].array.chunk_bytes()
     }
 
     /// A stored object of the plan: its cell, and what each region takes from it.
@@ -267,28 +230,15 @@ impl ReadJob {
 
     pub(super) fn layout<'a>(&'a self, pieces: &'a Pieces) -> Layout<'a> {
         let array = self.array(pieces);
-        let strides = pieces
-            .iter()
-            .map(|piece| self.strides(piece.region))
-            .collect();
-        Layout {
-            pieces,
-            strides,
-            itemsize: array.dtype().itemsize,
-            fill_value: array.fill_value(),
-        }
+        let strides = pieces.iter().map(|piece| self.strides(piece.region)).collect();
+        Layout { pieces, strides, itemsize: array.dtype().itemsize, fill_value: array.fill_value() }
     }
 
     /// The inner chunks of a shard that its pieces touch.
     pub(super) fn inner_plan(&self, pieces: &Pieces, shard: &ShardLayout) -> Plan {
         let targets = pieces.iter().map(|piece| {
             let cells = Cells::new(piece.inner.clone(), shard.axes.clone());
-            Target {
-                region: piece.region,
-                grid: 0,
-                cells,
-                memory: piece.memory,
-            }
+            Target { region: piece.region, grid: 0, cells, memory: piece.memory }
         });
         Plan::new(targets.collect())
     }

@@ -45,23 +45,15 @@ impl Region {
         (0..shape.len())
             .map(|d| {
                 let step = self.step.as_ref().map_or(1, |step| step[d]);
-                let selection = AxisSelection {
-                    start: self.start[d],
-                    count: self.shape[d],
-                    step,
-                };
-                let last = i128::from(selection.start)
-                    + (i128::from(selection.count) - 1) * i128::from(step);
+                let selection = AxisSelection { start: self.start[d], count: self.shape[d], step };
+                let last = i128::from(selection.start) + (i128::from(selection.count) - 1) * i128::from(step);
                 let inside = |i: i128| (0..i128::from(shape[d])).contains(&i);
                 if step == 0 {
                     return Err(self.invalid(d, "the step is 0"));
                 }
                 if selection.count > 0 && !(inside(i128::from(selection.start)) && inside(last)) {
                     let first = selection.start;
-                    let text = format!(
-                        "elements {first} to {last} lie outside of its {} elements",
-                        shape[d]
-                    );
+                    let text = format!("elements {first} to {last} lie outside of its {} elements", shape[d]);
                     return Err(self.invalid(d, &text));
                 }
                 Ok(selection)
@@ -70,29 +62,19 @@ impl Region {
     }
 
     fn invalid(&self, dimension: usize, text: &str) -> Error {
-        Error::invalid(format_args!(
-            "{}: dimension {dimension}: {text}",
-            self.array.name()
-        ))
+        Error::invalid(format_args!("{}: dimension {dimension}: {text}", self.array.name()))
     }
 
     fn buffer_error(&self, text: std::fmt::Arguments<'_>) -> Error {
-        Error::new(
-            Status::Buffer,
-            format_args!("{}: {text}", self.array.name()),
-        )
+        Error::new(Status::Buffer, format_args!("{}: {text}", self.array.name()))
     }
 
     fn checked_strides(&self, itemsize: usize) -> Result<Dims<isize>> {
         let shape = &self.shape;
-        let wanted = shape
-            .iter()
-            .try_fold(itemsize as u64, |n, d| n.checked_mul(*d));
+        let wanted = shape.iter().try_fold(itemsize as u64, |n, d| n.checked_mul(*d));
         if wanted != Some(self.nbytes as u64) {
-            let wanted = wanted.map_or_else(
-                || "more bytes than there are".to_owned(),
-                |n| format!("{n} bytes"),
-            );
+            let wanted =
+                wanted.map_or_else(|| "more bytes than there are".to_owned(), |n| format!("{n} bytes"));
             return Err(self.buffer_error(format_args!(
                 "shape {:?} of {} takes {wanted}, the buffer has {}",
                 &shape[..],
@@ -133,9 +115,7 @@ impl Region {
             extent += stride as u128 * u128::from(count - 1);
         }
         if extent > isize::MAX as u128 {
-            return Err(self.buffer_error(format_args!(
-                "strides {strides:?} reach beyond the address space"
-            )));
+            return Err(self.buffer_error(format_args!("strides {strides:?} reach beyond the address space")));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 
 use super::budget::{BytesPermit, RequestPermit};
-use super::error::{Error, Result, Status, contain};
+use super::error::{Error, Result, contain};
 use super::index_cache::CachedIndex;
 use super::merge::merge;
 use super::operation::Operation;
@@ -41,10 +41,7 @@ pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
     let at_once = OBJECTS_PER_REQUEST * operation.live().config().max_requests;
     let at_once = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
     for i in 0..job.plan.len() {
-        let Some(place) = token
-            .run_until_cancelled(at_once.clone().acquire_owned())
-            .await
-        else {
+        let Some(place) = token.run_until_cancelled(at_once.clone().acquire_owned()).await else {
             operation.skip();
             return;
         };
@@ -52,14 +49,9 @@ pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
         tokio::spawn(async move {
             let _place = place;
             let (cell, pieces) = job.object(i);
-            let object = Object {
-                done: Arc::new(ObjectDone::new(&job)),
-                cell,
-                pieces,
-                pool,
-            };
+            let object = Object { done: Arc::new(ObjectDone::new(&job)), cell, pieces, pool };
             match token.run_until_cancelled(object.read()).await {
-                None => drop(job.operation().skip()),
+                None => _ = job.operation().skip(),
                 Some(Ok(())) => {}
                 Some(Err(error)) => job.fail_all(&object.pieces, &error),
             }
@@ -111,11 +103,7 @@ impl Object {
     fn read_locally(&self) -> Result<()> {
         let (job, cell, pieces) = (self.job().clone(), self.cell.clone(), self.pieces.clone());
         let (done, lane) = (self.done.clone(), job.lane.clone());
-        let work = move || {
-            job.guarded(&pieces, || {
-                super::local::read_object(&job, &cell, &pieces, done)
-            })
-        };
+        let work = move || job.guarded(&pieces, || super::local::read_object(&job, &cell, &pieces, done));
         self.pool.submit(&lane, Arc::new(Once::new(work)), 1);
         Ok(())
     }
@@ -124,9 +112,7 @@ impl Object {
         let job = self.job();
         let codec = job.array(&self.pieces).chunk_codec(&self.cell)?;
         let most = codec.most_encoded();
-        let Some((fetched, permit)) = self
-            .fetch(store, key, Want::All, codec.len() as u64, most)
-            .await?
+        let Some((fetched, permit)) = self.fetch(store, key, Want::All, codec.len() as u64, most).await?
         else {
             self.on_pool(|job, pieces| {
                 job.placer().fill(&job.layout(pieces));
@@ -140,12 +126,7 @@ impl Object {
             let _permit = permit;
             let codec = job.array(pieces).chunk_codec(&cell)?;
             let place = |scratch: &mut scratch::Scratch| {
-                job.placer().place(
-                    &codec,
-                    &job.layout(pieces),
-                    fetched.buffer.bytes(),
-                    &mut scratch.decoded,
-                )
+                job.placer().place(&codec, &job.layout(pieces), fetched.buffer.bytes(), &mut scratch.decoded)
             };
             scratch::with(place).map_err(|error| error.with_key(&key))
         });
@@ -156,8 +137,7 @@ impl Object {
     fn on_pool(&self, work: impl FnOnce(&ReadJob, &Pieces) -> Result<()> + Send + 'static) {
         let (done, pieces) = (self.done.clone(), self.pieces.clone());
         let work = move || done.job().guarded(&pieces, || work(done.job(), &pieces));
-        self.pool
-            .submit(&self.job().lane, Arc::new(Once::new(work)), 1);
+        self.pool.submit(&self.job().lane, Arc::new(Once::new(work)), 1);
     }
 
     async fn read_shard(&self, store: &RemoteStore, key: &str, layout: &ShardLayout) -> Result<()> {
@@ -166,7 +146,6 @@ impl Object {
         if whole {
             return self.read_whole_shard(store, key, layout, plan).await;
         }
-        // A shard that is replaced again and again while it is read is somebody's mistake.
         for _ in 0..3 {
             match self.read_shard_ranges(store, key, layout, &plan).await {
                 Ok(()) => return Ok(()),
@@ -177,9 +156,8 @@ impl Object {
                 }
             }
         }
-        Err(Error::new(
-            Status::Io,
-            "the shard was replaced each time that it was being read",
+        Err(Error::codec(
+            "the shard ends before bytes that its index names, or is replaced whenever it is read",
         ))
     }
 
@@ -187,15 +165,9 @@ impl Object {
     /// if it does not compress it is within what one request may fetch.
     fn is_mostly_wanted(&self, layout: &ShardLayout, plan: &Plan) -> bool {
         let job = self.job();
-        let all: u64 = layout
-            .axes
-            .iter()
-            .map(super::grid::GridAxis::count)
-            .product();
-        let inner = job
-            .array(&self.pieces)
-            .chunk_codec(&self.cell)
-            .map_or(u64::MAX, |codec| codec.len() as u64);
+        let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
+        let inner =
+            job.array(&self.pieces).chunk_codec(&self.cell).map_or(u64::MAX, |codec| codec.len() as u64);
         let bytes = all.saturating_mul(inner);
         plan.len() as u64 * 4 >= all * 3 && bytes <= job.operation().live().config().range_cap
     }
@@ -208,30 +180,17 @@ impl Object {
         plan: Arc<Plan>,
     ) -> Result<()> {
         let inner = self.job().array(&self.pieces).chunk_codec(&self.cell)?;
-        let all: u64 = layout
-            .axes
-            .iter()
-            .map(super::grid::GridAxis::count)
-            .product();
-        let estimate = all
-            .saturating_mul(inner.len() as u64)
-            .saturating_add(layout.index_len());
-        let most = all
-            .saturating_mul(inner.most_encoded())
-            .saturating_add(layout.index_len());
-        let Some((fetched, permit)) = self.fetch(store, key, Want::All, estimate, most).await?
-        else {
+        let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
+        let estimate = all.saturating_mul(inner.len() as u64).saturating_add(layout.index_len());
+        let most = all.saturating_mul(inner.most_encoded()).saturating_add(layout.index_len());
+        let Some((fetched, permit)) = self.fetch(store, key, Want::All, estimate, most).await? else {
             self.fill_shard(plan.len());
             return Ok(());
         };
         let range = layout.index_range(fetched.len)?;
         let encoded = &fetched.buffer.bytes()[range.start as usize..range.end as usize];
         let index = Arc::new(decode_index(layout, encoded, fetched.len)?);
-        let source = Source::Memory {
-            buffer: fetched.buffer,
-            start: 0,
-            _permit: permit,
-        };
+        let source = Source::Memory { buffer: fetched.buffer, start: 0, _permit: permit };
         self.submit(key, source, index, plan, None);
         Ok(())
     }
@@ -253,10 +212,8 @@ impl Object {
         let job = self.job();
         let live = job.operation().live();
         let id = job.array(&self.pieces).store().id();
-        let Some(cached) = live
-            .indexes
-            .get(id, key, async || self.fetch_index(store, key, layout).await)
-            .await?
+        let Some(cached) =
+            live.indexes.get(id, key, async || self.fetch_index(store, key, layout).await).await?
         else {
             self.fill_shard(plan.len());
             return Ok(());
@@ -271,35 +228,18 @@ impl Object {
             }
         }
         if !missing.is_empty() {
-            self.submit(
-                key,
-                Source::Nothing,
-                index.clone(),
-                plan.clone(),
-                Some(missing),
-            );
+            self.submit(key, Source::Nothing, index.clone(), plan.clone(), Some(missing));
         }
         let config = live.config();
         let merged = merge(wanted, config.range_gap, config.range_cap);
         let fetches = merged.into_iter().map(|merged| {
             let units = merged.parts.into_iter().map(|(_, unit)| unit).collect();
-            self.read_range(
-                store,
-                key,
-                &cached,
-                index.clone(),
-                plan.clone(),
-                merged.range,
-                units,
-            )
+            self.read_range(store, key, &cached, index.clone(), plan.clone(), merged.range, units)
         });
         futures_util::future::try_join_all(fetches).await.map(drop)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one range of one shard, nothing of which is optional"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one range of one shard, nothing of which is optional")]
     async fn read_range(
         &self,
         store: &RemoteStore,
@@ -310,24 +250,14 @@ impl Object {
         range: Range<u64>,
         units: Vec<usize>,
     ) -> Result<(), ShardError> {
-        let bytes = range.end - range.start;
-        let start = range.start;
-        let fetched = self
-            .fetch(store, key, Want::Range(range), bytes, bytes)
-            .await;
-        let (fetched, permit) = match fetched {
-            Ok(Some(fetched)) => fetched,
-            Ok(None) => return Err(ShardError::Replaced),
-            Err(error) => return Err(error.into()),
-        };
-        if fetched.etag != cached.etag {
+        let (start, bytes) = (range.start, range.end - range.start);
+        let fetched = self.fetch(store, key, Want::Range(range.clone()), bytes, bytes).await?;
+        // Gone, shorter than its index says, or another one: the index is of a shard that is no more.
+        let Some((fetched, permit)) = fetched else { return Err(ShardError::Replaced) };
+        if fetched.range != range || fetched.etag != cached.etag {
             return Err(ShardError::Replaced);
         }
-        let source = Source::Memory {
-            buffer: fetched.buffer,
-            start,
-            _permit: permit,
-        };
+        let source = Source::Memory { buffer: fetched.buffer, start, _permit: permit };
         self.submit(key, source, index, plan, Some(units));
         Ok(())
     }
@@ -342,16 +272,7 @@ impl Object {
     ) {
         let array = self.job().array(&self.pieces).clone();
         let (next, done) = (AtomicUsize::new(0), self.done.clone());
-        let shard = ShardJob {
-            array,
-            key: key.into(),
-            source,
-            index,
-            plan,
-            units,
-            next,
-            done,
-        };
+        let shard = ShardJob { array, key: key.into(), source, index, plan, units, next, done };
         let units = shard.len();
         self.pool.submit(&self.job().lane, Arc::new(shard), units);
     }
@@ -363,11 +284,7 @@ impl Object {
         layout: &ShardLayout,
     ) -> Result<Option<CachedIndex>> {
         let len = layout.index_len();
-        let want = if layout.index_at_end() {
-            Want::Suffix(len)
-        } else {
-            Want::Range(0..len)
-        };
+        let want = if layout.index_at_end() { Want::Suffix(len) } else { Want::Range(0..len) };
         let Some((fetched, _permit)) = self.fetch(store, key, want, len, len).await? else {
             return Ok(None);
         };
@@ -376,10 +293,7 @@ impl Object {
             layout.index_range(fetched.len)?;
         }
         let index = decode_index(layout, fetched.buffer.bytes(), fetched.len)?;
-        Ok(Some(CachedIndex {
-            index,
-            etag: fetched.etag,
-        }))
+        Ok(Some(CachedIndex { index, etag: fetched.etag }))
     }
 
     /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
@@ -395,14 +309,9 @@ impl Object {
         let live = job.operation().live();
         // What the decoder of this object holds besides: the decoded chunk.
         let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.len() as u64;
-        let (bytes, request) = job
-            .turn
-            .wait(&live.budget, estimate.saturating_add(decoded))
-            .await;
+        let (bytes, request) = job.turn.wait(&live.budget, estimate.saturating_add(decoded)).await;
         let mut request = Request::new(job.operation(), bytes, request, decoded);
-        let fetched = store
-            .get(key, want, most, &live.buffers, &mut request)
-            .await?;
+        let fetched = store.get(key, want, most, &live.buffers, &mut request).await?;
         Ok(fetched.map(|fetched| (fetched, request.bytes())))
     }
 }
@@ -413,18 +322,12 @@ fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Result<ShardI
 }
 
 /// Get a whole value that is not part of a planned read.
-pub async fn get_value(
-    store: &RemoteStore,
-    key: &str,
-    operation: &Operation,
-) -> Result<Option<Fetched>> {
+pub async fn get_value(store: &RemoteStore, key: &str, operation: &Operation) -> Result<Option<Fetched>> {
     let live = operation.live();
     let turn = super::budget::Turn::new(0, 0);
     let (bytes, request) = turn.wait(&live.budget, 1).await;
     let mut request = Request::new(operation, bytes, request, 0);
-    store
-        .get(key, Want::All, MOST_UNBOUNDED, &live.buffers, &mut request)
-        .await
+    store.get(key, Want::All, MOST_UNBOUNDED, &live.buffers, &mut request).await
 }
 
 /// A request under way: counts it, and what it holds.
@@ -438,20 +341,9 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(
-        operation: &'a Operation,
-        bytes: BytesPermit,
-        request: RequestPermit,
-        decoded: u64,
-    ) -> Self {
+    fn new(operation: &'a Operation, bytes: BytesPermit, request: RequestPermit, decoded: u64) -> Self {
         let _in_flight = operation.live().requests.hold(1);
-        Self {
-            operation,
-            bytes,
-            _request: request,
-            decoded,
-            _in_flight,
-        }
+        Self { operation, bytes, _request: request, decoded, _in_flight }
     }
 
     /// The request is over; its bytes stay.

@@ -43,10 +43,7 @@ const MAX_THREADS: usize = 4096;
 
 impl RuntimeConfig {
     fn completed(self) -> Result<Self> {
-        for (name, threads) in [
-            ("io_threads", self.io_threads),
-            ("codec_threads", self.codec_threads),
-        ] {
+        for (name, threads) in [("io_threads", self.io_threads), ("codec_threads", self.codec_threads)] {
             if threads > MAX_THREADS {
                 return Err(Error::invalid(format_args!(
                     "{name} must be at most {MAX_THREADS}, not {threads}"
@@ -84,11 +81,7 @@ impl Runtime {
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>> {
         fork::watch();
         let config = config.completed()?;
-        Ok(Arc::new(Self {
-            config,
-            live: PerProcess::default(),
-            shut_down: AtomicBool::new(false),
-        }))
+        Ok(Arc::new(Self { config, live: PerProcess::default(), shut_down: AtomicBool::new(false) }))
     }
 
     pub fn config(&self) -> &RuntimeConfig {
@@ -97,12 +90,7 @@ impl Runtime {
 
     /// What belongs to this process, made now if it has not been.
     pub fn live(&self) -> Arc<Live> {
-        let make = || {
-            Ok::<_, Infallible>(Live::new(
-                self.config,
-                self.shut_down.load(Ordering::Acquire),
-            ))
-        };
+        let make = || Ok::<_, Infallible>(Live::new(self.config, self.shut_down.load(Ordering::Acquire)));
         let Ok(live) = self.live.get_or_make(make);
         live
     }
@@ -197,12 +185,7 @@ impl Live {
             .on_thread_stop(move || ending.change_threads(-1))
             .enable_all()
             .build()
-            .map_err(|e| {
-                Error::new(
-                    Status::Io,
-                    format_args!("cannot start the I/O threads: {e}"),
-                )
-            })?;
+            .map_err(|e| Error::new(Status::Io, format_args!("cannot start the I/O threads: {e}")))?;
         let handle = started.handle().clone();
         *io = Some(started);
         Ok(handle)
@@ -241,10 +224,8 @@ impl Live {
         self.operations.fetch_add(1, Ordering::Relaxed);
         match failure {
             None => {}
-            Some(Status::Cancelled) => {
-                drop(self.operations_cancelled.fetch_add(1, Ordering::Relaxed))
-            }
-            Some(_) => drop(self.operations_failed.fetch_add(1, Ordering::Relaxed)),
+            Some(Status::Cancelled) => _ = self.operations_cancelled.fetch_add(1, Ordering::Relaxed),
+            Some(_) => _ = self.operations_failed.fetch_add(1, Ordering::Relaxed),
         }
         self.operations_in_flight.lower(1);
     }
@@ -262,9 +243,7 @@ impl Live {
         self.closing.store(true, Ordering::SeqCst);
         self.closing_token.cancel();
         let deadline = Instant::now() + timeout;
-        self.idle.wait(deadline, "operations", |_| {
-            self.entered.load(Ordering::Acquire)
-        })?;
+        self.idle.wait(deadline, "operations", |_| self.entered.load(Ordering::Acquire))?;
         // Its threads end once the last reference is gone; no operation is left that could ask for another pool.
         drop(self.pool.lock().unwrap().take());
         self.stop_io();
@@ -304,10 +283,7 @@ impl Idle {
             }
             let time = deadline.saturating_duration_since(Instant::now());
             if time.is_zero() {
-                return Err(Error::new(
-                    Status::Timeout,
-                    format_args!("{n} {what} have not ended"),
-                ));
+                return Err(Error::new(Status::Timeout, format_args!("{n} {what} have not ended")));
             }
             threads = self.changed.wait_timeout(threads, time).unwrap().0;
         }

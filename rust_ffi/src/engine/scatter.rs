@@ -39,10 +39,7 @@ fn normalise(axes: &mut Dims<Axis>) {
         let (outer, inner) = (axes[i - 1], axes[i]);
         let n = inner.count as isize;
         if outer.src == inner.src.wrapping_mul(n) && outer.dst == inner.dst.wrapping_mul(n) {
-            axes[i - 1] = Axis {
-                count: outer.count * inner.count,
-                ..inner
-            };
+            axes[i - 1] = Axis { count: outer.count * inner.count, ..inner };
             axes.remove(i);
         }
     }
@@ -98,16 +95,13 @@ pub unsafe fn copy(src: *const u8, dst: *mut u8, mut axes: Dims<Axis>, itemsize:
     if run_bytes > 0 {
         // SAFETY: the caller's promise, for each run of elements that are contiguous on both sides.
         for_each_run(&axes, |s, d| unsafe {
-            dst.offset(d)
-                .copy_from_nonoverlapping(src.offset(s), run_bytes)
+            dst.offset(d).copy_from_nonoverlapping(src.offset(s), run_bytes)
         });
         return;
     }
     let inner = axes.pop().expect("a run exists otherwise");
     // SAFETY: the caller's promise, for each element.
-    for_each_run(&axes, |s, d| unsafe {
-        copy_elements(src.offset(s), dst.offset(d), inner, itemsize)
-    });
+    for_each_run(&axes, |s, d| unsafe { copy_elements(src.offset(s), dst.offset(d), inner, itemsize) });
 }
 
 /// Copy one dimension element by element.
@@ -121,10 +115,7 @@ unsafe fn copy_elements(src: *const u8, dst: *mut u8, axis: Axis, itemsize: usiz
         let (mut s, mut d) = (src, dst);
         for _ in 0..axis.count {
             // SAFETY: the caller's promise; unaligned accesses ask for no alignment.
-            unsafe {
-                d.cast::<T>()
-                    .write_unaligned(s.cast::<T>().read_unaligned())
-            };
+            unsafe { d.cast::<T>().write_unaligned(s.cast::<T>().read_unaligned()) };
             s = s.wrapping_offset(axis.src);
             d = d.wrapping_offset(axis.dst);
         }
@@ -157,25 +148,16 @@ pub unsafe fn fill(dst: *mut u8, mut axes: Dims<Axis>, value: &[u8]) {
     }
     axes.iter_mut().for_each(|axis| axis.src = axis.dst);
     normalise(&mut axes);
-    let inner = axes.pop().unwrap_or(Axis {
-        count: 1,
-        src: 0,
-        dst: value.len() as isize,
-    });
+    let inner = axes.pop().unwrap_or(Axis { count: 1, src: 0, dst: value.len() as isize });
     let contiguous = inner.dst == value.len() as isize;
-    let byte = value
-        .first()
-        .copied()
-        .filter(|first| value.iter().all(|b| b == first));
+    let byte = value.first().copied().filter(|first| value.iter().all(|b| b == first));
     for_each_run(&axes, |_, d| {
         let run = dst.wrapping_offset(d);
         match (contiguous, byte) {
             // SAFETY: the caller's promise: the run is `count` writable elements without gaps.
             (true, Some(byte)) => unsafe { run.write_bytes(byte, inner.count * value.len()) },
             // SAFETY: the caller's promise; a source stride of 0 reads `value` each time.
-            _ => unsafe {
-                copy_elements(value.as_ptr(), run, Axis { src: 0, ..inner }, value.len())
-            },
+            _ => unsafe { copy_elements(value.as_ptr(), run, Axis { src: 0, ..inner }, value.len()) },
         }
     });
 }
@@ -188,34 +170,17 @@ mod tests {
     fn check(shape: &[usize], src_strides: &[isize], dst_strides: &[isize], itemsize: usize) {
         const MIDDLE: isize = 4096;
         let source: Vec<u8> = (0..2 * MIDDLE).map(|i| (i * 7 % 251) as u8).collect();
-        let (mut copied, mut expected) = (
-            vec![0u8; 2 * MIDDLE as usize],
-            vec![0u8; 2 * MIDDLE as usize],
-        );
+        let (mut copied, mut expected) = (vec![0u8; 2 * MIDDLE as usize], vec![0u8; 2 * MIDDLE as usize]);
         let axes: Dims<Axis> = (0..shape.len())
-            .map(|d| Axis {
-                count: shape[d],
-                src: src_strides[d],
-                dst: dst_strides[d],
-            })
+            .map(|d| Axis { count: shape[d], src: src_strides[d], dst: dst_strides[d] })
             .collect();
         for_each_run(&axes, |s, d| {
             let (s, d) = ((MIDDLE + s) as usize, (MIDDLE + d) as usize);
             expected[d..d + itemsize].copy_from_slice(&source[s..s + itemsize]);
         });
         // SAFETY: all offsets stay within 4096 bytes of the middle for the shapes below.
-        unsafe {
-            copy(
-                source.as_ptr().offset(MIDDLE),
-                copied.as_mut_ptr().offset(MIDDLE),
-                axes,
-                itemsize,
-            )
-        };
-        assert_eq!(
-            copied, expected,
-            "{shape:?} {src_strides:?} {dst_strides:?} x{itemsize}"
-        );
+        unsafe { copy(source.as_ptr().offset(MIDDLE), copied.as_mut_ptr().offset(MIDDLE), axes, itemsize) };
+        assert_eq!(copied, expected, "{shape:?} {src_strides:?} {dst_strides:?} x{itemsize}");
     }
 
     #[test]
@@ -224,13 +189,8 @@ mod tests {
             let n = itemsize as isize;
             let shape = [3, 4, 5];
             let c = [20 * n, 5 * n, n];
-            let layouts = [
-                c,
-                [n, 3 * n, 12 * n],
-                [-20 * n, 5 * n, -n],
-                [60 * n, 15 * n, 3 * n],
-                [5 * n, 15 * n, n],
-            ];
+            let layouts =
+                [c, [n, 3 * n, 12 * n], [-20 * n, 5 * n, -n], [60 * n, 15 * n, 3 * n], [5 * n, 15 * n, n]];
             for src in &layouts {
                 for dst in &layouts {
                     check(&shape, src, dst, itemsize);
@@ -247,26 +207,12 @@ mod tests {
         for value in [&[7u8; 4][..], &[1, 2, 3, 4], &[9, 8, 7]] {
             let n = value.len() as isize;
             let mut buffer = vec![0u8; 12 * value.len()];
-            let axes = Dims::from_slice(&[
-                Axis {
-                    count: 3,
-                    src: 0,
-                    dst: 4 * n,
-                },
-                Axis {
-                    count: 2,
-                    src: 0,
-                    dst: n,
-                },
-            ]);
+            let axes =
+                Dims::from_slice(&[Axis { count: 3, src: 0, dst: 4 * n }, Axis { count: 2, src: 0, dst: n }]);
             // SAFETY: 3 rows of 4 elements, of which 2 are written.
             unsafe { fill(buffer.as_mut_ptr(), axes, value) };
             for (i, element) in buffer.chunks(value.len()).enumerate() {
-                let expected = if i % 4 < 2 {
-                    value.to_vec()
-                } else {
-                    vec![0; value.len()]
-                };
+                let expected = if i % 4 < 2 { value.to_vec() } else { vec![0; value.len()] };
                 assert_eq!(element, expected);
             }
         }

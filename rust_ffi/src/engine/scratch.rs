@@ -55,15 +55,8 @@ impl PageBuf {
 impl Pages {
     fn new(len: usize) -> Result<Self> {
         let failed = || Error::memory(len, "a chunk");
-        let align = if len >= HUGE_PAGE {
-            HUGE_PAGE
-        } else {
-            CACHE_LINE
-        };
-        let size = len
-            .max(4096)
-            .checked_next_multiple_of(align)
-            .ok_or_else(failed)?;
+        let align = if len >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
+        let size = len.max(4096).checked_next_multiple_of(align).ok_or_else(failed)?;
         let layout = Layout::from_size_align(size, align).map_err(|_| failed())?;
         // SAFETY: the layout's size is not 0.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
@@ -118,10 +111,7 @@ mod tests {
     #[test]
     fn an_impossible_size_is_an_error() {
         for len in [usize::MAX, isize::MAX as usize, 1 << 60] {
-            assert_eq!(
-                PageBuf::default().get(len).unwrap_err().status,
-                super::super::error::Status::Memory
-            );
+            assert_eq!(PageBuf::default().get(len).unwrap_err().status, super::super::error::Status::Memory);
         }
     }
 }

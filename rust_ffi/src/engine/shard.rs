@@ -36,13 +36,8 @@ pub struct ShardLayout {
 impl Sharding {
     /// Read the sharding of a chain that consists of the sharding codec alone; `None` for any other chain, which is
     /// decoded as a whole.
-    pub fn of(
-        codecs: &CodecChain,
-        data_type: &DataType,
-        fill_value: &FillValue,
-    ) -> Result<Option<Self>> {
-        if !codecs.array_to_array_codecs().is_empty() || !codecs.bytes_to_bytes_codecs().is_empty()
-        {
+    pub fn of(codecs: &CodecChain, data_type: &DataType, fill_value: &FillValue) -> Result<Option<Self>> {
+        if !codecs.array_to_array_codecs().is_empty() || !codecs.bytes_to_bytes_codecs().is_empty() {
             return Ok(None);
         }
         let codec = codecs.array_to_bytes_codec();
@@ -58,62 +53,35 @@ impl Sharding {
         let json = serde_json::Value::Object(configuration.into());
         let configuration: ShardingCodecConfigurationV1 =
             serde_json::from_value(json).map_err(Error::invalid)?;
-        let chain = |metadata: &[_]| {
-            CodecChain::from_metadata(metadata)
-                .map(Arc::new)
-                .map_err(Error::unsupported)
-        };
+        let chain =
+            |metadata: &[_]| CodecChain::from_metadata(metadata).map(Arc::new).map_err(Error::unsupported);
         let inner_shape: Dims<u64> = configuration.chunk_shape.iter().map(|n| n.get()).collect();
-        let inner = Chain::new(
-            chain(&configuration.codecs)?,
-            data_type.clone(),
-            fill_value.clone(),
-        );
-        let index = Chain::new(
-            chain(&configuration.index_codecs)?,
-            data_type::uint64(),
-            FillValue::from(u64::MAX),
-        );
+        let inner = Chain::new(chain(&configuration.codecs)?, data_type.clone(), fill_value.clone());
+        let index =
+            Chain::new(chain(&configuration.index_codecs)?, data_type::uint64(), FillValue::from(u64::MAX));
         let index_at_end = configuration.index_location == ShardingIndexLocation::End;
-        Ok(Some(Self {
-            inner: inner.for_shape(&inner_shape)?,
-            inner_shape,
-            index,
-            index_at_end,
-        }))
+        Ok(Some(Self { inner: inner.for_shape(&inner_shape)?, inner_shape, index, index_at_end }))
     }
 
     /// The layout of shards of `shape`.
     pub fn layout(&self, shape: &[u64]) -> Result<ShardLayout> {
         let fits = shape.len() == self.inner_shape.len()
-            && shape
-                .iter()
-                .zip(&self.inner_shape)
-                .all(|(shard, inner)| shard % inner == 0);
+            && shape.iter().zip(&self.inner_shape).all(|(shard, inner)| shard % inner == 0);
         if !fits {
             let inner = &self.inner_shape[..];
             return Err(Error::invalid(format_args!(
                 "inner chunks of {inner:?} do not divide a shard of {shape:?}"
             )));
         }
-        let axes: Arc<[_]> = shape
-            .iter()
-            .zip(&self.inner_shape)
-            .map(|(s, i)| GridAxis::regular(*i, *s))
-            .collect();
+        let axes: Arc<[_]> =
+            shape.iter().zip(&self.inner_shape).map(|(s, i)| GridAxis::regular(*i, *s)).collect();
         let mut index_shape: Dims<u64> = axes.iter().map(GridAxis::count).collect();
         index_shape.push(2);
         let index = self.index.for_shape(&index_shape)?;
         if index.encoded_len().is_none() {
-            return Err(Error::unsupported(
-                "the shard index has codecs whose output is of variable size",
-            ));
+            return Err(Error::unsupported("the shard index has codecs whose output is of variable size"));
         }
-        Ok(ShardLayout {
-            axes,
-            index,
-            index_at_end: self.index_at_end,
-        })
+        Ok(ShardLayout { axes, index, index_at_end: self.index_at_end })
     }
 }
 
@@ -135,40 +103,20 @@ impl ShardLayout {
                 "a shard of {len} bytes is too short for its index of {index}"
             )));
         };
-        Ok(if self.index_at_end {
-            end..len
-        } else {
-            0..index
-        })
+        Ok(if self.index_at_end { end..len } else { 0..index })
     }
 
     /// Decode the index of a shard of `len` bytes.
-    pub fn decode_index(
-        &self,
-        encoded: &[u8],
-        buffers: &mut [PageBuf; 2],
-        len: u64,
-    ) -> Result<ShardIndex> {
-        let decoded = self
-            .index
-            .decode(encoded, buffers, false)
-            .map_err(|error| error.prefixed("shard index: "))?;
+    pub fn decode_index(&self, encoded: &[u8], buffers: &mut [PageBuf; 2], len: u64) -> Result<ShardIndex> {
+        let decoded =
+            self.index.decode(encoded, buffers, false).map_err(|error| error.prefixed("shard index: "))?;
         if decoded.strides.last() != Some(&8) {
             return Err(Error::unsupported("shard index: codecs that transpose"));
         }
-        let entries = decoded
-            .bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|bytes| u64::from_ne_bytes(*bytes))
-            .collect();
+        let entries =
+            decoded.bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
         let counts = self.axes.iter().map(GridAxis::count).collect();
-        Ok(ShardIndex {
-            entries,
-            counts,
-            len,
-        })
+        Ok(ShardIndex { entries, counts, len })
     }
 }
 
@@ -194,10 +142,7 @@ impl ShardIndex {
     /// # Errors
     /// When the index points outside of the shard.
     pub fn range(&self, cell: &[u64]) -> Result<Option<Range<u64>>> {
-        let position = cell
-            .iter()
-            .zip(&self.counts)
-            .fold(0, |n, (c, count)| n * count + c) as usize;
+        let position = cell.iter().zip(&self.counts).fold(0, |n, (c, count)| n * count + c) as usize;
         let (offset, size) = (self.entries[2 * position], self.entries[2 * position + 1]);
         if (offset, size) == (u64::MAX, u64::MAX) {
             return Ok(None);

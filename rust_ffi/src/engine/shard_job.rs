@@ -67,14 +67,11 @@ impl ShardJob {
         match &self.source {
             Source::File(file) => {
                 placer.operation.count(Counter::Requests, 1);
-                placer
-                    .operation
-                    .count(Counter::BytesFetched, range.end - range.start);
+                placer.operation.count(Counter::BytesFetched, range.end - range.start);
                 placer.place_from(&codec, layout, file, range)
             }
             Source::Memory { buffer, start, .. } => {
-                let bytes =
-                    &buffer.bytes()[(range.start - start) as usize..(range.end - start) as usize];
+                let bytes = &buffer.bytes()[(range.start - start) as usize..(range.end - start) as usize];
                 scratch::with(|scratch| placer.place(&codec, layout, bytes, &mut scratch.decoded))
             }
             Source::Nothing => unreachable!("every unit is a missing inner chunk"),
@@ -84,7 +81,7 @@ impl ShardJob {
 
 impl Work for ShardJob {
     fn claim(&self) -> Option<Claim> {
-        claim(&self.next, self.len())
+        claim(&self.next, self.len(), |_| self.array.chunk_bytes())
     }
 
     fn run(self: Arc<Self>, unit: usize) {
@@ -92,8 +89,7 @@ impl Work for ShardJob {
         let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
         let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
         job.guarded(&pieces, || {
-            self.read_inner_chunk(&cell, &pieces)
-                .map_err(|error| error.with_key(&self.key))
+            self.read_inner_chunk(&cell, &pieces).map_err(|error| error.with_key(&self.key))
         });
     }
 }

@@ -33,14 +33,9 @@ impl LocalStore {
             Ok(file) => {
                 let metadata = file.metadata().map_err(|e| self.error(key, "stat", &e))?;
                 // A folder in the place of a value is a missing value, as for other Zarr implementations.
-                Ok(metadata.is_file().then_some(LocalFile {
-                    file,
-                    len: metadata.len(),
-                }))
+                Ok(metadata.is_file().then_some(LocalFile { file, len: metadata.len() }))
             }
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Ok(None)
-            }
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(self.error(key, "open", &e)),
         }
     }
@@ -52,22 +47,15 @@ impl LocalStore {
         };
         let len = usize::try_from(file.len).map_err(|_| Error::memory(usize::MAX, key))?;
         let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(len)
-            .map_err(|_| Error::memory(len, key))?;
+        bytes.try_reserve_exact(len).map_err(|_| Error::memory(len, key))?;
         bytes.resize(len, 0);
-        file.read_at(&mut bytes, 0)
-            .map_err(|error| error.with_key(key))?;
+        file.read_at(&mut bytes, 0).map_err(|error| error.with_key(key))?;
         Ok(Some(bytes))
     }
 
     fn error(&self, key: &str, doing: &str, error: &std::io::Error) -> Error {
         let path = self.root.join(key);
-        Error::new(
-            Status::Io,
-            format_args!("cannot {doing} {}: {error}", path.display()),
-        )
-        .with_key(key)
+        Error::new(Status::Io, format_args!("cannot {doing} {}: {error}", path.display())).with_key(key)
     }
 }
 
@@ -81,10 +69,7 @@ impl LocalFile {
     pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
         self.file.read_exact_at(out, offset).map_err(|error| {
             let n = out.len();
-            Error::new(
-                Status::Io,
-                format_args!("cannot read {n} bytes at {offset}: {error}"),
-            )
+            Error::new(Status::Io, format_args!("cannot read {n} bytes at {offset}: {error}"))
         })
     }
 }

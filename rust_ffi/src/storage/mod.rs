@@ -39,16 +39,13 @@ impl Store {
     ///
     /// # Errors
     /// When the URL or an option is not understood.
-    pub fn open(
-        runtime: &Arc<Runtime>,
-        url: &str,
-        options: &BTreeMap<String, String>,
-    ) -> Result<Arc<Self>> {
+    pub fn open(runtime: &Arc<Runtime>, url: &str, options: &BTreeMap<String, String>) -> Result<Arc<Self>> {
         let parsed = parse(url)?;
         let backend = match parsed.scheme() {
             "file" => local(&parsed, options)?,
-            "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https"
-            | "memory" => Backend::Remote(RemoteStore::new(parsed.clone(), options)?),
+            "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" | "memory" => {
+                Backend::Remote(RemoteStore::new(parsed.clone(), options)?)
+            }
             scheme => {
                 return Err(Error::unsupported(format_args!(
                     "{}: no store for URL scheme {scheme:?}; known: file, s3, gs, az, abfs, abfss, http, https, memory",
@@ -58,12 +55,7 @@ impl Store {
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (id, url) = (NEXT.fetch_add(1, Ordering::Relaxed), display_url(&parsed));
-        Ok(Arc::new(Self {
-            id,
-            runtime: runtime.clone(),
-            url,
-            backend,
-        }))
+        Ok(Arc::new(Self { id, runtime: runtime.clone(), url, backend }))
     }
 
     pub fn id(&self) -> u64 {
@@ -99,29 +91,22 @@ fn display_url(url: &Url) -> String {
 /// A URL as it is, a plain path as a `file:` URL.
 fn parse(text: &str) -> Result<Url> {
     if text.is_empty() {
-        return Err(Error::invalid(
-            "a store needs a URL or a path, not an empty string",
-        ));
+        return Err(Error::invalid("a store needs a URL or a path, not an empty string"));
     }
     if text.contains("://") {
-        return Url::parse(text)
-            .map_err(|e| Error::invalid(format_args!("not a URL: {e}: {text:?}")));
+        return Url::parse(text).map_err(|e| Error::invalid(format_args!("not a URL: {e}: {text:?}")));
     }
-    let path = std::path::absolute(Path::new(text)).map_err(|e| {
-        Error::invalid(format_args!("{text}: cannot be made an absolute path: {e}"))
-    })?;
-    Url::from_file_path(&path)
-        .map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))
+    let path = std::path::absolute(Path::new(text))
+        .map_err(|e| Error::invalid(format_args!("{text}: cannot be made an absolute path: {e}")))?;
+    Url::from_file_path(&path).map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))
 }
 
 fn local(url: &Url, options: &BTreeMap<String, String>) -> Result<Backend> {
     if let Some(option) = options.keys().next() {
-        return Err(Error::invalid(format_args!(
-            "{url}: unknown option {option:?}: file stores have none"
-        )));
+        return Err(Error::invalid(format_args!("{url}: unknown option {option:?}: file stores have none")));
     }
-    let root = url.to_file_path().map_err(|()| {
-        Error::invalid(format_args!("{url}: not an absolute path on this machine"))
-    })?;
+    let root = url
+        .to_file_path()
+        .map_err(|()| Error::invalid(format_args!("{url}: not an absolute path on this machine")))?;
     Ok(Backend::Local(LocalStore::new(root)))
 }

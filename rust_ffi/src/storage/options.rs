@@ -27,9 +27,7 @@ pub struct Client {
 pub fn root(url: &Url) -> Result<Path> {
     if url.query().is_some() || url.fragment().is_some() {
         let shown = super::display_url(url);
-        return Err(Error::invalid(format_args!(
-            "{shown}: a store's URL cannot have a query or a fragment"
-        )));
+        return Err(Error::invalid(format_args!("{shown}: a store's URL cannot have a query or a fragment")));
     }
     if url.scheme() == "memory" {
         return Ok(Path::default());
@@ -60,10 +58,7 @@ macro_rules! configured {
             }
         }
         for (name, value) in &options.rest {
-            let key = name
-                .to_ascii_lowercase()
-                .parse()
-                .map_err(|_| unknown($url, name))?;
+            let key = name.to_ascii_lowercase().parse().map_err(|_| unknown($url, name))?;
             builder = builder.with_config(key, *value);
         }
         builder
@@ -80,10 +75,7 @@ impl Client {
             if let Some(name) = options.keys().next() {
                 return Err(unknown(url, name));
             }
-            return Ok(Self {
-                store: memory(url.host_str().unwrap_or_default()),
-                takes_suffixes: true,
-            });
+            return Ok(Self { store: memory(url.host_str().unwrap_or_default()), takes_suffixes: true });
         }
         let options = Options::new(url, options)?;
         let (scheme, _) = ObjectStoreScheme::parse(url).map_err(|e| invalid(url, &e))?;
@@ -91,54 +83,31 @@ impl Client {
         let store: Arc<dyn ObjectStore> = match scheme {
             ObjectStoreScheme::AmazonS3 => {
                 let builder = AmazonS3Builder::new().with_url(url.as_str());
-                Arc::new(
-                    configured!(builder, ["AWS_"], url, &options)
-                        .build()
-                        .map_err(failed)?,
-                )
+                Arc::new(configured!(builder, ["AWS_"], url, &options).build().map_err(failed)?)
             }
             ObjectStoreScheme::GoogleCloudStorage => {
                 let builder = GoogleCloudStorageBuilder::new().with_url(url.as_str());
                 let prefixes = ["GOOGLE_", "SERVICE_ACCOUNT"];
-                Arc::new(
-                    configured!(builder, prefixes, url, &options)
-                        .build()
-                        .map_err(failed)?,
-                )
+                Arc::new(configured!(builder, prefixes, url, &options).build().map_err(failed)?)
             }
             ObjectStoreScheme::MicrosoftAzure => {
                 let builder = MicrosoftAzureBuilder::new().with_url(url.as_str());
                 let prefixes = ["AZURE_", "MSI_ENDPOINT", "IDENTITY_"];
-                let store = configured!(builder, prefixes, url, &options)
-                    .build()
-                    .map_err(failed)?;
-                return Ok(Self {
-                    store: Arc::new(store),
-                    takes_suffixes: false,
-                });
+                let store = configured!(builder, prefixes, url, &options).build().map_err(failed)?;
+                return Ok(Self { store: Arc::new(store), takes_suffixes: false });
             }
             ObjectStoreScheme::Http => {
                 let allow_http = object_store::ClientConfigKey::AllowHttp;
                 let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]);
                 let none: [&str; 0] = [];
                 let builder = configured!(builder, none, url, &options);
-                Arc::new(
-                    builder
-                        .with_config(allow_http, "true")
-                        .build()
-                        .map_err(failed)?,
-                )
+                Arc::new(builder.with_config(allow_http, "true").build().map_err(failed)?)
             }
             other => {
-                return Err(Error::unsupported(format_args!(
-                    "{url}: no store for {other:?}"
-                )));
+                return Err(Error::unsupported(format_args!("{url}: no store for {other:?}")));
             }
         };
-        Ok(Self {
-            store,
-            takes_suffixes: true,
-        })
+        Ok(Self { store, takes_suffixes: true })
     }
 }
 
@@ -149,11 +118,7 @@ fn memory(name: &str) -> Arc<InMemory> {
         return Arc::default();
     }
     let mut named = NAMED.lock().unwrap();
-    named
-        .get_or_insert_default()
-        .entry(name.to_owned())
-        .or_default()
-        .clone()
+    named.get_or_insert_default().entry(name.to_owned()).or_default().clone()
 }
 
 /// A user's options, sorted.
@@ -167,18 +132,12 @@ struct Options<'a> {
 
 impl<'a> Options<'a> {
     fn new(url: &Url, options: &'a BTreeMap<String, String>) -> Result<Self> {
-        let mut sorted = Self {
-            retry: RetryConfig::default(),
-            client: None,
-            rest: vec![],
-        };
+        let mut sorted = Self { retry: RetryConfig::default(), client: None, rest: vec![] };
         let mut headers = HeaderMap::new();
         for (name, value) in options {
             let wrong = |what: &str| {
                 let url = super::display_url(url);
-                Error::invalid(format_args!(
-                    "{url}: option {name:?} must be {what}, not {value:?}"
-                ))
+                Error::invalid(format_args!("{url}: option {name:?} must be {what}, not {value:?}"))
             };
             let seconds = || {
                 let text = value.trim().trim_end_matches('s');
@@ -188,25 +147,25 @@ impl<'a> Options<'a> {
                     .ok_or_else(|| wrong("seconds"))
             };
             match name.as_str() {
-                "max_retries" => {
-                    sorted.retry.max_retries = value.parse().map_err(|_| wrong("a number"))?
-                }
+                "max_retries" => sorted.retry.max_retries = value.parse().map_err(|_| wrong("a number"))?,
                 "retry_timeout" => sorted.retry.retry_timeout = seconds()?,
                 "init_backoff" => sorted.retry.backoff.init_backoff = seconds()?,
                 "max_backoff" => sorted.retry.backoff.max_backoff = seconds()?,
                 _ => match name.strip_prefix("header.") {
                     Some(header) => {
                         let header: HeaderName = header.parse().map_err(|_| unknown(url, name))?;
-                        let value: HeaderValue =
-                            value.parse().map_err(|_| wrong("a header's value"))?;
+                        let value: HeaderValue = value.parse().map_err(|_| {
+                            // Without the value: headers are where tokens go.
+                            let url = super::display_url(url);
+                            Error::invalid(format_args!("{url}: the value of {name:?} cannot be in a header"))
+                        })?;
                         headers.insert(header, value);
                     }
                     None => sorted.rest.push((name, value)),
                 },
             }
         }
-        sorted.client =
-            (!headers.is_empty()).then(|| ClientOptions::new().with_default_headers(headers));
+        sorted.client = (!headers.is_empty()).then(|| ClientOptions::new().with_default_headers(headers));
         Ok(sorted)
     }
 }

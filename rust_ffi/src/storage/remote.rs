@@ -67,9 +67,7 @@ impl RemoteStore {
             ignores_ranges: AtomicBool::new(false),
         };
         let first = std::cell::Cell::new(Some(client));
-        store
-            .client
-            .get_or_make(|| first.take().map_or_else(|| store.make_client(), Ok))?;
+        store.client.get_or_make(|| first.take().map_or_else(|| store.make_client(), Ok))?;
         Ok(store)
     }
 
@@ -112,27 +110,20 @@ impl RemoteStore {
             }
         };
         observer.requested(false);
-        let mut response = client
-            .store
-            .get_opts(
-                &path,
-                GetOptions {
-                    range: range.clone(),
-                    ..Default::default()
-                },
-            )
-            .await;
+        let mut response =
+            client.store.get_opts(&path, GetOptions { range: range.clone(), ..Default::default() }).await;
         if range.is_some() && response.as_ref().is_err_and(is_whole_response) {
             self.ignores_ranges.store(true, Ordering::Relaxed);
             observer.requested(false);
             response = client.store.get_opts(&path, GetOptions::default()).await;
         }
+        if range.is_some() && response.as_ref().is_err_and(is_beyond_end) {
+            return Ok(Some(Fetched { buffer: buffers.take(0)?, range: 0..0, len: 0, etag: None }));
+        }
         let Some(response) = found(response).map_err(failed)? else {
             return Ok(None);
         };
-        self.receive(key, response, &want, most, buffers, observer)
-            .await
-            .map(Some)
+        self.receive(key, response, &want, most, buffers, observer).await.map(Some)
     }
 
     async fn receive(
@@ -144,74 +135,49 @@ impl RemoteStore {
         buffers: &Arc<BufferPool>,
         observer: &mut impl Observer,
     ) -> Result<Fetched> {
-        let (len, etag, sent) = (
-            response.meta.size,
-            response.meta.e_tag.clone(),
-            response.range.clone(),
-        );
-        let wanted = match want {
-            Want::All => 0..len,
-            Want::Range(range) => range.clone(),
-            Want::Suffix(n) => len.saturating_sub(*n)..len,
+        let (len, etag, sent) = (response.meta.size, response.meta.e_tag.clone(), response.range.clone());
+        let (start, end) = match want {
+            Want::All => (0, len),
+            // Never more than the server says that it sends: a value that is shorter now is the caller's to judge.
+            Want::Range(range) => (range.start.max(sent.start), range.end.min(sent.end)),
+            Want::Suffix(n) => (len.saturating_sub(*n).max(sent.start), len.min(sent.end)),
         };
-        let short = |got: u64| {
-            let (start, end) = (wanted.start, wanted.end);
-            self.io_error(
-                key,
-                &format!("bytes {start}..{end} were asked for, the response ends at {got}"),
-            )
-        };
-        if wanted.start < sent.start || wanted.end > sent.end {
-            return Err(short(sent.end));
+        let n = end.saturating_sub(start);
+        if n > most {
+            let text = format!("{n} bytes are stored, more than the {most} that can be needed");
+            return Err(self.failure(Status::Codec, key, &text));
         }
-        if wanted.end - wanted.start > most {
-            let n = wanted.end - wanted.start;
-            return Err(Error::codec(format_args!(
-                "{n} bytes are stored, more than the {most} that can be needed"
-            )));
-        }
-        observer.announced(wanted.end - wanted.start);
-        let mut buffer = buffers.take((wanted.end - wanted.start) as usize)?;
+        observer.announced(n);
+        let mut buffer = buffers.take(n as usize)?;
         let out = buffer.bytes_mut();
         let (mut at, mut stream) = (sent.start, response.into_stream());
-        while at < wanted.end {
+        while at < end {
             let Some(frame) = stream.next().await else {
-                break;
+                let text = format!("the response ends after {at} bytes, {end} were announced");
+                return Err(self.failure(Status::Io, key, &text));
             };
             let frame = frame.map_err(|e| self.error(key, &e))?;
-            let end = at + frame.len() as u64;
+            let next = at + frame.len() as u64;
             // Of a whole value that came instead of a range, only the wanted part is kept.
-            let (from, to) = (at.max(wanted.start), end.min(wanted.end));
+            let (from, to) = (at.max(start), next.min(end));
             if from < to {
-                let (place, source) = ((from - wanted.start) as usize, (from - at) as usize);
-                let n = (to - from) as usize;
-                out[place..place + n].copy_from_slice(&frame[source..source + n]);
+                let part = &frame[(from - at) as usize..(to - at) as usize];
+                out[(from - start) as usize..(to - start) as usize].copy_from_slice(part);
             }
-            at = end;
+            at = next;
         }
-        if at < wanted.end {
-            return Err(short(at));
-        }
-        Ok(Fetched {
-            buffer,
-            range: wanted,
-            len,
-            etag,
-        })
+        Ok(Fetched { buffer, range: start..end.max(start), len, etag })
     }
 
     fn path(&self, key: &str) -> Result<Path> {
-        let text = if self.root.as_ref().is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}/{key}", self.root)
-        };
+        let text =
+            if self.root.as_ref().is_empty() { key.to_owned() } else { format!("{}/{key}", self.root) };
         Path::parse(&text).map_err(|e| Error::invalid(format_args!("{text:?} is not a key: {e}")))
     }
 
-    fn io_error(&self, key: &str, text: &str) -> Error {
+    fn failure(&self, status: Status, key: &str, text: &str) -> Error {
         let url = super::display_url(&self.url);
-        let mut error = Error::new(Status::Io, format_args!("{url}/{key}: {text}"));
+        let mut error = Error::new(status, format_args!("{url}/{key}: {text}"));
         error.key = Some(key.into());
         error
     }
@@ -227,18 +193,14 @@ impl RemoteStore {
             }
             source = inner.source();
         }
-        self.io_error(key, &self.without_secrets(text))
+        self.failure(Status::Io, key, &self.without_secrets(text))
     }
 
     /// `text` with the values of options that may be secret struck out, should a server have sent one back.
     fn without_secrets(&self, mut text: String) -> String {
         const SECRET: [&str; 6] = ["secret", "token", "key", "password", "sas", "header"];
         for (name, value) in &self.options {
-            if value.len() > 3
-                && SECRET
-                    .iter()
-                    .any(|word| name.to_ascii_lowercase().contains(word))
-            {
+            if value.len() > 3 && SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word)) {
                 text = text.replace(value.as_str(), "…");
             }
         }
@@ -250,12 +212,24 @@ impl RemoteStore {
 fn found<T>(result: object_store::Result<T>) -> object_store::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        // object_store's HTTP client calls a method that is not allowed "not found", too.
+        Err(object_store::Error::NotFound { source, .. }) if !source.to_string().contains(" 405 ") => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Whether a range request was answered with the whole value, which object_store takes for an error without a type.
+/// Whether a range request was answered with the whole value. object_store has no type for that.
 fn is_whole_response(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { source, .. } if source.to_string().contains("non-partial response"))
+    use object_store::Error::{Generic, NotSupported};
+    let (Generic { source, .. } | NotSupported { source }) = error else { return false };
+    let text = source.to_string();
+    text.contains("non-partial response") || text.contains("Range request not supported")
+}
+
+/// Whether the value ends before the range that was asked for.
+fn is_beyond_end(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    text.contains("416 Range Not Satisfiable") || text.contains("but object was only")
 }

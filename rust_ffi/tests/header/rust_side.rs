@@ -156,9 +156,6 @@ pub fn rust_side() -> RustSide {
         ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH
     }
     let callback: zrc_complete_fn = Some(zrc_queue_complete);
-    side.checks += &format!(
-        "typedef {}",
-        declare(callback.unwrap(), "(*zrc_complete_fn)")
-    );
+    side.checks += &format!("typedef {}", declare(callback.unwrap(), "(*zrc_complete_fn)"));
     side
 }

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use zarrs::array::codec::api::{
-    ArrayToArrayCodecTraits, CodecMetadataOptions, CodecOptions, CodecTraits,
-};
+use zarrs::array::codec::api::{ArrayToArrayCodecTraits, CodecMetadataOptions, CodecOptions, CodecTraits};
 use zarrs::array::codec::{BytesCodec, TransposeCodec};
 use zarrs::array::{ArrayBytes, BytesRepresentation, CodecChain, DataType, FillValue};
 use zarrs::plugin::ZarrVersion;
@@ -63,22 +61,10 @@ impl Chain {
     /// Read a chain whose elements are of a fixed-size data type (`itemsize` is 0 for others, which cannot decode).
     pub fn new(codecs: Arc<CodecChain>, data_type: DataType, fill_value: FillValue) -> Self {
         let itemsize = data_type.fixed_size().unwrap_or(0);
-        let steps = codecs
-            .bytes_to_bytes_codecs()
-            .iter()
-            .map(Step::new)
-            .collect();
+        let steps = codecs.bytes_to_bytes_codecs().iter().map(Step::new).collect();
         let native = stores_native(codecs.array_to_bytes_codec().as_any(), itemsize);
         let order = transposition(codecs.array_to_array_codecs());
-        Self {
-            codecs,
-            data_type,
-            fill_value,
-            itemsize,
-            steps,
-            native,
-            order,
-        }
+        Self { codecs, data_type, fill_value, itemsize, steps, native, order }
     }
 
     /// The chain for chunks of `shape`.
@@ -86,17 +72,12 @@ impl Chain {
     /// # Errors
     /// When the codecs cannot store such chunks, or such a chunk cannot be held in memory.
     pub fn for_shape(&self, shape: &[u64]) -> Result<ChunkCodec> {
-        let nonzero = |n: &u64| {
-            NonZeroU64::new(*n).ok_or_else(|| Error::invalid("a chunk has an extent of 0"))
-        };
+        let nonzero =
+            |n: &u64| NonZeroU64::new(*n).ok_or_else(|| Error::invalid("a chunk has an extent of 0"));
         let shape = shape.iter().map(nonzero).collect::<Result<Vec<_>>>()?;
-        let len = shape.iter().try_fold(self.itemsize, |n, d| {
-            n.checked_mul(usize::try_from(d.get()).ok()?)
-        });
+        let len = shape.iter().try_fold(self.itemsize, |n, d| n.checked_mul(usize::try_from(d.get()).ok()?));
         let len = len.filter(|n| *n <= isize::MAX as usize).ok_or_else(|| {
-            Error::invalid(format_args!(
-                "a chunk of shape {shape:?} has more bytes than can be addressed"
-            ))
+            Error::invalid(format_args!("a chunk of shape {shape:?} has more bytes than can be addressed"))
         })?;
         let stages = self.stages(&shape)?;
         let (stored_shape, data_type, fill_value) = stages.last().expect("there is always one");
@@ -117,58 +98,31 @@ impl Chain {
         };
         let direct = self.direct_strides(&shape);
         let most_encoded = encoded_len.unwrap_or(0).max(steps::generous(len)) as u64;
-        Ok(ChunkCodec {
-            chain: self.clone(),
-            shape,
-            len,
-            limits,
-            stages,
-            direct,
-            encoded_len,
-            most_encoded,
-        })
+        Ok(ChunkCodec { chain: self.clone(), shape, len, limits, stages, direct, encoded_len, most_encoded })
     }
 
     fn stages(&self, shape: &[NonZeroU64]) -> Result<Vec<Stage>> {
-        let mut stages = vec![(
-            shape.to_vec(),
-            self.data_type.clone(),
-            self.fill_value.clone(),
-        )];
+        let mut stages = vec![(shape.to_vec(), self.data_type.clone(), self.fill_value.clone())];
         for codec in self.codecs.array_to_array_codecs() {
             let (shape, data_type, fill_value) = stages.last().expect("not empty");
             stages.push(
-                codec
-                    .encoded_representation(shape, data_type, fill_value)
-                    .map_err(Error::unsupported)?,
+                codec.encoded_representation(shape, data_type, fill_value).map_err(Error::unsupported)?,
             );
         }
         Ok(stages)
     }
 
     fn direct_strides(&self, shape: &[NonZeroU64]) -> Option<Dims<isize>> {
-        let order = self
-            .order
-            .as_ref()
-            .filter(|_| self.native && self.itemsize > 0)?;
+        let order = self.order.as_ref().filter(|_| self.native && self.itemsize > 0)?;
         if order.is_empty() {
-            return Some(c_strides(
-                &shape.iter().map(|n| n.get()).collect::<Dims<_>>(),
-                self.itemsize,
-            ));
+            return Some(c_strides(&shape.iter().map(|n| n.get()).collect::<Dims<_>>(), self.itemsize));
         }
         if order.len() != shape.len() {
             return None;
         }
-        let stored = c_strides(
-            &order.iter().map(|d| shape[*d].get()).collect::<Dims<_>>(),
-            self.itemsize,
-        );
+        let stored = c_strides(&order.iter().map(|d| shape[*d].get()).collect::<Dims<_>>(), self.itemsize);
         let mut strides = Dims::from_elem(0, shape.len());
-        order
-            .iter()
-            .zip(stored)
-            .for_each(|(d, stride)| strides[*d] = stride);
+        order.iter().zip(stored).for_each(|(d, stride)| strides[*d] = stride);
         Some(strides)
     }
 }
@@ -179,11 +133,7 @@ fn stores_native(codec: &dyn std::any::Any, itemsize: usize) -> bool {
         return false;
     };
     let configuration = configuration(codec);
-    let native = if cfg!(target_endian = "big") {
-        "big"
-    } else {
-        "little"
-    };
+    let native = if cfg!(target_endian = "big") { "big" } else { "little" };
     itemsize == 1
         || configuration
             .get("endian")
@@ -197,18 +147,13 @@ fn transposition(codecs: &[Arc<dyn ArrayToArrayCodecTraits>]) -> Option<Dims<usi
         let codec = codec.as_any().downcast_ref::<TransposeCodec>()?;
         let order = configuration(codec);
         let order = order.get("order")?.as_array()?;
-        let order: Dims<usize> = order
-            .iter()
-            .map(|d| usize::try_from(d.as_u64()?).ok())
-            .collect::<Option<_>>()?;
+        let order: Dims<usize> =
+            order.iter().map(|d| usize::try_from(d.as_u64()?).ok()).collect::<Option<_>>()?;
         // Stored dimension `i` of this transpose is its input's `order[i]`, which was `total[order[i]]` before.
         total = if total.is_empty() {
             order
         } else {
-            order
-                .iter()
-                .map(|d| total.get(*d).copied())
-                .collect::<Option<_>>()?
+            order.iter().map(|d| total.get(*d).copied()).collect::<Option<_>>()?
         };
     }
     Some(total)
@@ -224,9 +169,7 @@ fn configuration(codec: &dyn CodecTraits) -> serde_json::Map<String, serde_json:
 /// Options for codecs that zarrs runs: no threads of their own, the pool is parallel over chunks already.
 pub fn codec_options() -> CodecOptions {
     // Inside the pool: there `default` asks the pool's size and starts no global pool.
-    CodecOptions::default()
-        .with_concurrent_target(1)
-        .with_chunk_concurrent_minimum(1)
+    CodecOptions::default().with_concurrent_target(1).with_chunk_concurrent_minimum(1)
 }
 
 impl ChunkCodec {
@@ -256,12 +199,7 @@ impl ChunkCodec {
 
     /// Whether what the steps leave are the elements in C order.
     pub fn is_c_order(&self) -> bool {
-        self.direct.is_some()
-            && self
-                .chain
-                .order
-                .as_ref()
-                .is_some_and(|order| order.is_empty())
+        self.direct.is_some() && self.chain.order.as_ref().is_some_and(|order| order.is_empty())
     }
 
     /// Decode a chunk. `generic`: by zarrs alone.
@@ -275,14 +213,7 @@ impl ChunkCodec {
             return self.decode_by_zarrs(input);
         }
         let options = codec_options();
-        let bytes = match steps::decode(
-            &self.chain.steps,
-            &self.limits,
-            input,
-            buffers,
-            None,
-            &options,
-        )? {
+        let bytes = match steps::decode(&self.chain.steps, &self.limits, input, buffers, None, &options)? {
             Output::Slice(bytes) => Cow::Borrowed(bytes),
             Output::Owned(bytes) => Cow::Owned(bytes),
             Output::Direct => unreachable!("no destination was given"),
@@ -294,26 +225,16 @@ impl ChunkCodec {
     }
 
     /// Decode a chunk whose elements lie in C order ([`Self::is_c_order`]) into `out`, of [`Self::len`] bytes.
-    pub fn decode_into(
-        &self,
-        input: &[u8],
-        buffers: &mut [PageBuf; 2],
-        out: &mut [u8],
-    ) -> Result<()> {
+    pub fn decode_into(&self, input: &[u8], buffers: &mut [PageBuf; 2], out: &mut [u8]) -> Result<()> {
         debug_assert!(self.is_c_order() && out.len() == self.len);
         let options = codec_options();
-        let bytes: &[u8] = match &steps::decode(
-            &self.chain.steps,
-            &self.limits,
-            input,
-            buffers,
-            Some(&mut *out),
-            &options,
-        )? {
-            Output::Direct => return Ok(()),
-            Output::Slice(bytes) => bytes,
-            Output::Owned(bytes) => &bytes.clone(),
-        };
+        let bytes: &[u8] =
+            match &steps::decode(&self.chain.steps, &self.limits, input, buffers, Some(&mut *out), &options)?
+            {
+                Output::Direct => return Ok(()),
+                Output::Slice(bytes) => bytes,
+                Output::Owned(bytes) => &bytes.clone(),
+            };
         if bytes.len() != out.len() {
             return Err(steps::wrong_length(bytes.len(), out.len()));
         }
@@ -322,46 +243,24 @@ impl ChunkCodec {
     }
 
     /// From what the steps leave to elements, by zarrs' array codecs.
-    fn decode_elements<'a>(
-        &self,
-        bytes: Cow<'a, [u8]>,
-        options: &CodecOptions,
-    ) -> Result<Decoded<'a>> {
+    fn decode_elements<'a>(&self, bytes: Cow<'a, [u8]>, options: &CodecOptions) -> Result<Decoded<'a>> {
         let codecs = &self.chain.codecs;
         let (shape, data_type, fill_value) = self.stages.last().expect("there is always one");
         let mut elements = codecs
             .array_to_bytes_codec()
             .decode(bytes, shape, data_type, fill_value, options)
             .map_err(Error::codec)?;
-        for (codec, stage) in codecs
-            .array_to_array_codecs()
-            .iter()
-            .zip(&self.stages)
-            .rev()
-        {
-            elements = codec
-                .decode(elements, &stage.0, &stage.1, &stage.2, options)
-                .map_err(Error::codec)?;
+        for (codec, stage) in codecs.array_to_array_codecs().iter().zip(&self.stages).rev() {
+            elements = codec.decode(elements, &stage.0, &stage.1, &stage.2, options).map_err(Error::codec)?;
         }
         self.c_order(elements)
     }
 
     fn decode_by_zarrs<'a>(&self, input: &'a [u8]) -> Result<Decoded<'a>> {
         use zarrs::array::codec::api::ArrayToBytesCodecTraits;
-        let Chain {
-            codecs,
-            data_type,
-            fill_value,
-            ..
-        } = &self.chain;
+        let Chain { codecs, data_type, fill_value, .. } = &self.chain;
         let elements = codecs
-            .decode(
-                Cow::Borrowed(input),
-                &self.shape,
-                data_type,
-                fill_value,
-                &codec_options(),
-            )
+            .decode(Cow::Borrowed(input), &self.shape, data_type, fill_value, &codec_options())
             .map_err(Error::codec)?;
         self.c_order(elements)
     }

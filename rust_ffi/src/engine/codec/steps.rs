@@ -64,9 +64,7 @@ impl Step {
         };
         result.map_err(|text| {
             let (name, n) = (self.name(), input.len());
-            Error::codec(format_args!(
-                "{name} cannot decode {n} bytes into at most {room}: {text}"
-            ))
+            Error::codec(format_args!("{name} cannot decode {n} bytes into at most {room}: {text}"))
         })
     }
 }
@@ -94,9 +92,7 @@ pub fn limits(
     let mut representation = *first;
     let mut limits = Vec::with_capacity(steps.len());
     for (i, step) in steps.iter().enumerate() {
-        let bound = representation
-            .size()
-            .map_or(generous, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let bound = representation.size().map_or(generous, |n| usize::try_from(n).unwrap_or(usize::MAX));
         // Only the array-to-bytes codec's output is of exact size. Other encoders than zarrs' may exceed its bounds.
         limits.push(if i == 0 { bound } else { bound.max(generous) });
         representation = step.encoded_representation(&representation);
@@ -167,18 +163,13 @@ pub fn decode<'a>(
 }
 
 pub fn wrong_length(got: usize, expected: usize) -> Error {
-    Error::codec(format_args!(
-        "the chunk decodes to {got} bytes, expected {expected}"
-    ))
+    Error::codec(format_args!("the chunk decodes to {got} bytes, expected {expected}"))
 }
 
 /// The bytes before a crc32c checksum that holds.
 fn checked_crc32c(input: &[u8]) -> Result<&[u8]> {
     let Some((bytes, stored)) = input.split_last_chunk::<4>() else {
-        return Err(Error::codec(format_args!(
-            "{} bytes are too few for a crc32c checksum",
-            input.len()
-        )));
+        return Err(Error::codec(format_args!("{} bytes are too few for a crc32c checksum", input.len())));
     };
     let (stored, computed) = (u32::from_le_bytes(*stored), crc32c::crc32c(bytes));
     if stored != computed {
@@ -192,10 +183,7 @@ fn checked_crc32c(input: &[u8]) -> Result<&[u8]> {
 fn zstd(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
     thread_local!(static CONTEXT: RefCell<zstd_safe::DCtx<'static>> = RefCell::new(zstd_safe::DCtx::create()));
     CONTEXT.with(|context| {
-        context
-            .borrow_mut()
-            .decompress(out, input)
-            .map_err(|code| zstd_safe::get_error_name(code).to_owned())
+        context.borrow_mut().decompress(out, input).map_err(|code| zstd_safe::get_error_name(code).to_owned())
     })
 }
 
@@ -205,9 +193,7 @@ fn blosc(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
     }
     let mut len = 0;
     // SAFETY: reads at most `input.len()` bytes of `input` and writes `len`.
-    let rc = unsafe {
-        blosc_src::blosc_cbuffer_validate(input.as_ptr().cast(), input.len(), &raw mut len)
-    };
+    let rc = unsafe { blosc_src::blosc_cbuffer_validate(input.as_ptr().cast(), input.len(), &raw mut len) };
     if rc != 0 {
         return Err("not a blosc frame, or truncated".to_owned());
     }
@@ -216,12 +202,7 @@ fn blosc(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
     }
     // SAFETY: `input` is a frame that lies within its slice (validated), and `out` has room for `out.len()` bytes.
     let rc = unsafe {
-        blosc_src::blosc_decompress_ctx(
-            input.as_ptr().cast(),
-            out.as_mut_ptr().cast(),
-            out.len(),
-            1,
-        )
+        blosc_src::blosc_decompress_ctx(input.as_ptr().cast(), out.as_mut_ptr().cast(), out.len(), 1)
     };
     usize::try_from(rc).map_err(|_| format!("corrupted (error {rc})"))
 }
@@ -232,11 +213,7 @@ fn read_all(mut reader: impl Read, out: &mut [u8]) -> Result<usize, String> {
     loop {
         // At the end one byte more is asked for: it must not come, and asking makes the decoder check its trailer.
         let mut beyond = [0; 1];
-        let rest = if len < out.len() {
-            &mut out[len..]
-        } else {
-            &mut beyond[..]
-        };
+        let rest = if len < out.len() { &mut out[len..] } else { &mut beyond[..] };
         match reader.read(rest) {
             Ok(0) => return Ok(len),
             Ok(_) if len == out.len() => return Err("it holds more".to_owned()),
