@@ -32,9 +32,11 @@ $(VENV)/.group-%: pyproject.toml $(VENV)/.made
 
 # Editable in "compat" mode: with the default mode `cimport zarrs_c` from another project would not be found.
 $(VENV)/.installed: pyproject.toml setup.py MANIFEST.in $(VENV)/.group-build
-	@echo "zarrs_c: building (the first time, with all dependencies in Rust, takes some minutes)"
-	@$(PY) scripts/rust_env.py $(PY) -m pip install -q --no-build-isolation --config-settings editable_mode=compat \
-	  --editable .
+	@echo "zarrs_c: building the Rust library; the first time, with all its dependencies, this takes some minutes"
+	@$(CARGO) build --release --locked --lib
+	@echo "zarrs_c: building the Cython modules, installing into $(VENV)"
+	@PYTHONWARNINGS=ignore $(PY) scripts/rust_env.py $(PY) -m pip install -q --no-build-isolation \
+	  --config-settings editable_mode=compat --editable .
 	@touch $@
 
 build: tools $(VENV)/.installed ## build the library and the Cython modules, install into .venv (editable)
