@@ -220,7 +220,7 @@ fn a_chunk_that_several_regions_touch_is_read_once() {
     for (name, requests) in [("zstd", 2), ("sharded", 3)] {
         let array = open(&runtime, folder.path(), name);
         // Eight rows of six elements: four in each of two neighbouring chunks of one shard.
-        let mut memory = vec![0u32; 8 * 6];
+        let mut memory = [0u32; 8 * 6];
         let rows = memory.chunks_mut(6).enumerate();
         let regions =
             rows.map(|(i, out)| row(&array, [4 + i as u64 % 4, 2 + 5 * (i as u64 / 4), 6], out)).collect();
@@ -276,7 +276,7 @@ fn a_corrupted_chunk_fails_its_region_and_no_other() {
     std::fs::write(&file, bytes).unwrap();
     let runtime = runtime(2);
     let array = open(&runtime, folder.path(), "zstd");
-    let mut memory = vec![0u32; 2 * 4];
+    let mut memory = [0u32; 2 * 4];
     let (first, second) = memory.split_at_mut(4);
     let regions = vec![row(&array, [4, 0, 6], first), row(&array, [8, 0, 6], second)];
     let mut statuses = [-1; 2];

@@ -147,13 +147,10 @@ pub(super) unsafe fn on_complete(sink: *const zrc_sink) -> Result<Option<OnCompl
     Ok(Some(Box::new(move |completion| target.complete(completion))))
 }
 
-/// Whether a sink's function is `zrc_queue_complete`, as the caller sees it.
+/// Whether a sink's function is `zrc_queue_complete`. A function has one address in a process, though in a program
+/// linked at fixed addresses it lies in the program: the library learns it from the dynamic linker, as for any symbol
+/// that it exports.
 fn is_queue(call: unsafe extern "C" fn(*mut c_void, *const zrc_completion)) -> bool {
-    /// A function has one address in a process, but the library may know its own by a shortcut: that of a program
-    /// linked at fixed addresses lies in the program. A pointer in memory is filled by the dynamic linker, rightly.
-    #[used]
-    static QUEUE_COMPLETE: unsafe extern "C" fn(*mut c_void, *const zrc_completion) = zrc_queue_complete;
-    // SAFETY: a plain read of a static; volatile, so that it is not replaced by the shortcut.
-    let ours = unsafe { ptr::read_volatile(&raw const QUEUE_COMPLETE) };
+    let ours: unsafe extern "C" fn(*mut c_void, *const zrc_completion) = zrc_queue_complete;
     ptr::fn_addr_eq(call, ours)
 }

@@ -38,7 +38,7 @@ enum Chunks {
         regular: Option<ChunkCodec>,
     },
     Sharded {
-        sharding: Sharding,
+        sharding: Box<Sharding>,
         regular: Option<ShardLayout>,
     },
     /// Variable-length data types: the metadata can be looked at.
@@ -191,8 +191,8 @@ impl Array {
     /// Bytes of a decoded chunk (of a sharded array: inner chunk), where all are alike; 0 otherwise.
     pub(super) fn chunk_bytes(&self) -> u64 {
         match &self.chunks {
-            Chunks::Plain { regular: Some(codec), .. } => codec.len() as u64,
-            Chunks::Sharded { sharding, .. } => sharding.inner.len() as u64,
+            Chunks::Plain { regular: Some(codec), .. } => codec.decoded_len() as u64,
+            Chunks::Sharded { sharding, .. } => sharding.inner.decoded_len() as u64,
             _ => 0,
         }
     }
@@ -229,7 +229,7 @@ impl Chunks {
         let shape: Option<Dims<u64>> = axes.iter().map(size).collect();
         if let Some(sharding) = Sharding::of(&codecs, data_type, fill_value)? {
             let regular = shape.map(|shape| sharding.layout(&shape)).transpose()?;
-            return Ok(Self::Sharded { sharding, regular });
+            return Ok(Self::Sharded { sharding: Box::new(sharding), regular });
         }
         let chain = Chain::new(codecs, data_type.clone(), fill_value.clone());
         let regular = shape.map(|shape| chain.for_shape(&shape)).transpose()?;

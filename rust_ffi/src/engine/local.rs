@@ -37,8 +37,8 @@ fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces
         placer.fill(&layout);
         return Ok(());
     };
-    placer.operation.count(Counter::BytesFetched, file.len());
-    placer.place_from(&codec, &layout, &file, 0..file.len())
+    placer.operation.count(Counter::BytesFetched, file.size());
+    placer.place_from(&codec, &layout, &file, 0..file.size())
 }
 
 /// Read a shard's index, then have its inner chunks read as work of their own.
@@ -54,17 +54,17 @@ fn read_shard(
     operation.count(Counter::Requests, 1);
     let plan = Arc::new(job.inner_plan(pieces, layout));
     let Some(file) = store.open(key)? else {
-        job.placer().fill_shard(&job.layout(pieces), plan.len());
+        job.placer().fill_shard(&job.layout(pieces), plan.count());
         return Ok(());
     };
-    let range = layout.index_range(file.len())?;
+    let range = layout.index_range(file.size())?;
     operation.count(Counter::BytesFetched, layout.index_len());
     let index = scratch::with(|scratch| {
         let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
         file.read_at(encoded, range.start)?;
-        layout.decode_index(encoded, &mut scratch.decoded, file.len())
+        layout.decode_index(encoded, &mut scratch.decoded, file.size())
     })?;
-    let units = plan.len();
+    let units = plan.count();
     let shard = ShardJob {
         array: job.array(pieces).clone(),
         key: key.into(),

@@ -31,18 +31,18 @@ pub fn merge<T>(mut wanted: Vec<(Range<u64>, T)>, gap: u64, cap: u64) -> Vec<Mer
 mod tests {
     use super::*;
 
-    fn ranges(wanted: &[Range<u64>], gap: u64, cap: u64) -> Vec<Range<u64>> {
+    fn ranges(wanted: &[Range<u64>], gap: u64, cap: u64) -> Vec<(u64, u64)> {
         let wanted = wanted.iter().cloned().map(|range| (range, ())).collect();
-        merge(wanted, gap, cap).into_iter().map(|merged| merged.range).collect()
+        merge(wanted, gap, cap).into_iter().map(|merged| (merged.range.start, merged.range.end)).collect()
     }
 
     #[test]
     fn near_ranges_are_fetched_together_up_to_the_cap() {
-        assert_eq!(ranges(&[20..30, 0..10, 10..20], 0, 100), [0..30]);
-        assert_eq!(ranges(&[0..10, 12..20, 25..30], 2, 100), [0..20, 25..30]);
-        assert_eq!(ranges(&[0..10, 10..20, 20..30], 5, 20), [0..20, 20..30]);
-        assert_eq!(ranges(&[0..50, 50..60], 5, 20), [0..50, 50..60]);
-        assert_eq!(ranges(&[0..10, 0..10, 5..8], 0, 10), [0..10]);
+        assert_eq!(ranges(&[20..30, 0..10, 10..20], 0, 100), [(0, 30)]);
+        assert_eq!(ranges(&[0..10, 12..20, 25..30], 2, 100), [(0, 20), (25, 30)]);
+        assert_eq!(ranges(&[0..10, 10..20, 20..30], 5, 20), [(0, 20), (20, 30)]);
+        assert_eq!(ranges(&[0..50, 50..60], 5, 20), [(0, 50), (50, 60)]);
+        assert_eq!(ranges(&[0..10, 0..10, 5..8], 0, 10), [(0, 10)]);
         assert_eq!(ranges(&[], 0, 10), []);
     }
 }

@@ -33,13 +33,8 @@ impl Layout<'_> {
     }
 
     /// The caller's memory, when the chunk is wanted as a whole and lies there as it decodes.
-    ///
-    /// # Safety
-    /// The slice must be used by this thread alone and only until the operation completes.
-    unsafe fn contiguous(&self, codec: &ChunkCodec) -> Option<&mut [u8]> {
-        let [piece] = &self.pieces[..] else {
-            return None;
-        };
+    fn contiguous(&self, codec: &ChunkCodec) -> Option<*mut [u8]> {
+        let [piece] = &self.pieces[..] else { return None };
         let whole =
             codec.shape().zip(&piece.inner).all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
         if !whole || !codec.is_c_order() {
@@ -48,9 +43,7 @@ impl Layout<'_> {
         let shape: Dims<u64> = codec.shape().collect();
         let wanted = c_strides(&shape, self.itemsize);
         let as_decoded = (0..shape.len()).all(|d| shape[d] == 1 || self.strides[0][d] == wanted[d]);
-        // SAFETY: the read's caller promises that the memory is valid and ours until the completion; the piece is
-        // `len` contiguous bytes of it, and no other piece overlaps.
-        as_decoded.then(|| unsafe { std::slice::from_raw_parts_mut(piece.memory.0, codec.len()) })
+        as_decoded.then(|| std::ptr::slice_from_raw_parts_mut(piece.memory.0, codec.decoded_len()))
     }
 }
 
@@ -91,15 +84,15 @@ impl Placer<'_> {
         let too_long =
             || Error::codec(format_args!("{} stored bytes cannot be addressed", range.end - range.start));
         let len = usize::try_from(range.end - range.start).map_err(|_| too_long())?;
-        let held = len as u64 + codec.len() as u64;
+        let held = len as u64 + codec.decoded_len() as u64;
         let _held = self.operation.live().bytes.hold(held);
-        if codec.is_raw() && len == codec.len() && !self.no_fast_path {
-            // SAFETY: used by this thread alone, until this call returns, which precedes the completion.
-            if let Some(out) = unsafe { layout.contiguous(codec) } {
-                file.read_at(out, range.start)?;
-                self.count(codec, layout);
-                return Ok(());
-            }
+        let raw = codec.is_raw() && len == codec.decoded_len() && !self.no_fast_path;
+        if let Some(out) = layout.contiguous(codec).filter(|_| raw) {
+            // SAFETY: the caller of the read promises that the region's memory is valid and ours until the
+            // completion, which comes after this call; these bytes are one piece, and pieces are disjoint.
+            file.read_at(unsafe { &mut *out }, range.start)?;
+            self.count(codec, layout);
+            return Ok(());
         }
         scratch::with(|Scratch { encoded, decoded }| {
             let encoded = encoded.get(len)?;
@@ -116,10 +109,10 @@ impl Placer<'_> {
         encoded: &[u8],
         buffers: &mut [PageBuf; 2],
     ) -> Result<()> {
-        // SAFETY: used by this thread alone, until this call returns, which precedes the completion.
-        let direct = if self.no_fast_path { None } else { unsafe { layout.contiguous(codec) } };
+        let direct = if self.no_fast_path { None } else { layout.contiguous(codec) };
         match direct {
-            Some(out) => codec.decode_into(encoded, buffers, out)?,
+            // SAFETY: as in `place_from`.
+            Some(out) => codec.decode_into(encoded, buffers, unsafe { &mut *out })?,
             None => {
                 let decoded = codec.decode(encoded, buffers, self.no_fast_path)?;
                 layout
@@ -133,7 +126,7 @@ impl Placer<'_> {
 
     fn count(&self, codec: &ChunkCodec, layout: &Layout<'_>) {
         self.operation.count(Counter::ChunksDecoded, 1);
-        self.operation.count(Counter::BytesDecoded, codec.len() as u64);
+        self.operation.count(Counter::BytesDecoded, codec.decoded_len() as u64);
         let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
         self.operation.count(Counter::BytesPlaced, placed);
     }

@@ -120,7 +120,7 @@ impl Cells {
         Self { axes, selection, cells, len }
     }
 
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.len
     }
 
@@ -219,10 +219,10 @@ impl Plan {
     }
 
     /// The number of distinct cells.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match &self.groups {
             Some(groups) => groups.starts.len() - 1,
-            None => self.targets.first().map_or(0, |target| target.cells.len() as usize),
+            None => self.targets.first().map_or(0, |target| target.cells.count() as usize),
         }
     }
 
@@ -256,11 +256,11 @@ impl Plan {
 
 impl Groups {
     fn new(targets: &[Target]) -> Self {
-        let total = targets.iter().map(|target| target.cells.len() as usize).sum();
+        let total = targets.iter().map(|target| target.cells.count() as usize).sum();
         let mut keyed = Vec::with_capacity(total);
         for (t, target) in targets.iter().enumerate() {
             let key = |i| (target.grid, target.cells.grid_position(i), t as u32, i);
-            keyed.extend((0..target.cells.len()).map(key));
+            keyed.extend((0..target.cells.count()).map(key));
         }
         keyed.sort_unstable();
         let mut starts: Vec<usize> = (0..keyed.len())
@@ -280,7 +280,7 @@ mod tests {
         let selection = AxisSelection { start, count, step };
         let cells = Cells::new(Dims::from_slice(&[selection]), Arc::from([axis.clone()]));
         let mut seen = vec![None; count as usize];
-        for i in 0..cells.len() {
+        for i in 0..cells.count() {
             let overlap = cells.get(i);
             let inner = overlap.inner[0];
             assert!(inner.count > 0, "{selection:?} {axis:?}: cell {i} holds nothing");
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn an_empty_selection_touches_no_cell_and_a_scalar_touches_one() {
         let empty = AxisSelection { start: 0, count: 0, step: 1 };
-        assert_eq!(Cells::new(Dims::from_slice(&[empty]), Arc::from([GridAxis::regular(4, 8)])).len(), 0);
-        assert_eq!(Cells::new(Dims::new(), Arc::from([])).len(), 1);
+        assert_eq!(Cells::new(Dims::from_slice(&[empty]), Arc::from([GridAxis::regular(4, 8)])).count(), 0);
+        assert_eq!(Cells::new(Dims::new(), Arc::from([])).count(), 1);
     }
 }

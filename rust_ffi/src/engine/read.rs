@@ -71,7 +71,7 @@ pub unsafe fn read(
         placements.iter().any(|placement| matches!(placement.array.store().backend(), Backend::Remote(_)));
     let io = remote.then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let total = plan.len();
+    let total = plan.count();
     operation.objects_total.store(total as u64, Ordering::Relaxed);
     let lane = Arc::new(Lane::default());
     let turn = Turn::new(options.max_requests, options.max_bytes);
@@ -132,7 +132,7 @@ pub(super) struct ReadJob {
 impl Work for ReadJob {
     fn claim(&self) -> Option<Claim> {
         let bytes = |unit| self.object_bytes(unit);
-        claim(&self.next, self.plan.len(), bytes)
+        claim(&self.next, self.plan.count(), bytes)
     }
 
     /// Read an object that is a local file. Others come from the network, see [`remote`].

@@ -40,7 +40,7 @@ pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
     let token = operation.token().clone();
     let at_once = OBJECTS_PER_REQUEST * operation.live().config().max_requests;
     let at_once = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
-    for i in 0..job.plan.len() {
+    for i in 0..job.plan.count() {
         let Some(place) = token.run_until_cancelled(at_once.clone().acquire_owned()).await else {
             operation.skip();
             return;
@@ -112,7 +112,8 @@ impl Object {
         let job = self.job();
         let codec = job.array(&self.pieces).chunk_codec(&self.cell)?;
         let most = codec.most_encoded();
-        let Some((fetched, permit)) = self.fetch(store, key, Want::All, codec.len() as u64, most).await?
+        let Some((fetched, permit)) =
+            self.fetch(store, key, Want::All, codec.decoded_len() as u64, most).await?
         else {
             self.on_pool(|job, pieces| {
                 job.placer().fill(&job.layout(pieces));
@@ -166,10 +167,12 @@ impl Object {
     fn is_mostly_wanted(&self, layout: &ShardLayout, plan: &Plan) -> bool {
         let job = self.job();
         let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
-        let inner =
-            job.array(&self.pieces).chunk_codec(&self.cell).map_or(u64::MAX, |codec| codec.len() as u64);
+        let inner = job
+            .array(&self.pieces)
+            .chunk_codec(&self.cell)
+            .map_or(u64::MAX, |codec| codec.decoded_len() as u64);
         let bytes = all.saturating_mul(inner);
-        plan.len() as u64 * 4 >= all * 3 && bytes <= job.operation().live().config().range_cap
+        plan.count() as u64 * 4 >= all * 3 && bytes <= job.operation().live().config().range_cap
     }
 
     async fn read_whole_shard(
@@ -181,10 +184,10 @@ impl Object {
     ) -> Result<()> {
         let inner = self.job().array(&self.pieces).chunk_codec(&self.cell)?;
         let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
-        let estimate = all.saturating_mul(inner.len() as u64).saturating_add(layout.index_len());
+        let estimate = all.saturating_mul(inner.decoded_len() as u64).saturating_add(layout.index_len());
         let most = all.saturating_mul(inner.most_encoded()).saturating_add(layout.index_len());
         let Some((fetched, permit)) = self.fetch(store, key, Want::All, estimate, most).await? else {
-            self.fill_shard(plan.len());
+            self.fill_shard(plan.count());
             return Ok(());
         };
         let range = layout.index_range(fetched.len)?;
@@ -215,12 +218,12 @@ impl Object {
         let Some(cached) =
             live.indexes.get(id, key, async || self.fetch_index(store, key, layout).await).await?
         else {
-            self.fill_shard(plan.len());
+            self.fill_shard(plan.count());
             return Ok(());
         };
         let index = Arc::new(cached.index.clone());
         let (mut wanted, mut missing) = (vec![], vec![]);
-        for unit in 0..plan.len() {
+        for unit in 0..plan.count() {
             let (cell, _) = plan.cell(unit, |region| job.strides(region));
             match index.range(&cell)? {
                 Some(range) => wanted.push((range, unit)),
@@ -273,7 +276,7 @@ impl Object {
         let array = self.job().array(&self.pieces).clone();
         let (next, done) = (AtomicUsize::new(0), self.done.clone());
         let shard = ShardJob { array, key: key.into(), source, index, plan, units, next, done };
-        let units = shard.len();
+        let units = shard.count();
         self.pool.submit(&self.job().lane, Arc::new(shard), units);
     }
 
@@ -308,7 +311,7 @@ impl Object {
         let job = self.job();
         let live = job.operation().live();
         // What the decoder of this object holds besides: the decoded chunk.
-        let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.len() as u64;
+        let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.decoded_len() as u64;
         let (bytes, request) = job.turn.wait(&live.budget, estimate.saturating_add(decoded)).await;
         let mut request = Request::new(job.operation(), bytes, request, decoded);
         let fetched = store.get(key, want, most, &live.buffers, &mut request).await?;

@@ -46,8 +46,8 @@ pub(super) enum Source {
 
 impl ShardJob {
     /// The number of inner chunks.
-    pub fn len(&self) -> usize {
-        self.units.as_ref().map_or(self.plan.len(), Vec::len)
+    pub fn count(&self) -> usize {
+        self.units.as_ref().map_or(self.plan.count(), Vec::len)
     }
 
     fn read_inner_chunk(&self, cell: &[u64], pieces: &Pieces) -> Result<()> {
@@ -81,7 +81,7 @@ impl ShardJob {
 
 impl Work for ShardJob {
     fn claim(&self) -> Option<Claim> {
-        claim(&self.next, self.len(), |_| self.array.chunk_bytes())
+        claim(&self.next, self.count(), |_| self.array.chunk_bytes())
     }
 
     fn run(self: Arc<Self>, unit: usize) {

@@ -61,7 +61,7 @@ impl LocalStore {
 
 impl LocalFile {
     /// Bytes of the value when it was opened.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.len
     }
 

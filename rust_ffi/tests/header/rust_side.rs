@@ -156,6 +156,7 @@ pub fn rust_side() -> RustSide {
         ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH
     }
     let callback: zrc_complete_fn = Some(zrc_queue_complete);
-    side.checks += &format!("typedef {}", declare(callback.unwrap(), "(*zrc_complete_fn)"));
+    let Some(callback) = callback else { unreachable!() };
+    side.checks += &format!("typedef {}", declare(callback, "(*zrc_complete_fn)"));
     side
 }

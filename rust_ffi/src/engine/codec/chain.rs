@@ -174,7 +174,7 @@ pub fn codec_options() -> CodecOptions {
 
 impl ChunkCodec {
     /// Bytes of a decoded chunk.
-    pub fn len(&self) -> usize {
+    pub fn decoded_len(&self) -> usize {
         self.len
     }
 
@@ -224,7 +224,7 @@ impl ChunkCodec {
         }
     }
 
-    /// Decode a chunk whose elements lie in C order ([`Self::is_c_order`]) into `out`, of [`Self::len`] bytes.
+    /// Decode a chunk whose elements lie in C order ([`Self::is_c_order`]) into `out`, of [`Self::decoded_len`] bytes.
     pub fn decode_into(&self, input: &[u8], buffers: &mut [PageBuf; 2], out: &mut [u8]) -> Result<()> {
         debug_assert!(self.is_c_order() && out.len() == self.len);
         let options = codec_options();
