@@ -18,7 +18,7 @@ import pytest
 from conftest import SCALE
 from helpers import buffers, selections, writers
 from helpers.running import SECONDS, run
-from helpers.specs import CHAINS_V3, specs
+from helpers.specs import CHAINS_V3, large_specs, specs
 
 import zarrs_c
 
@@ -26,6 +26,7 @@ pytest.importorskip("zarr", reason="zarr-python 3 needs Python 3.11")
 
 SEED = int(os.environ.get("ZARRS_C_TEST_SEED", "20261"))
 SPECS = specs(SEED, int(330 * SCALE))
+LARGE = large_specs(SEED, int(14 * SCALE) or 1)
 SELECTIONS = 10  # of each array, and as many boxes of chunks and regions of read_many
 SUBSET = 7  # every so many arrays are read again without the fast path
 
@@ -69,7 +70,7 @@ def differences(expected: np.ndarray, destination, what) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+@pytest.mark.parametrize("spec", [*SPECS, *LARGE], ids=lambda spec: spec.id)
 def test_any_selection_into_any_layout_is_what_zarr_python_reads(spec, tmp_path, makers):
     expected = written(spec, tmp_path / "a")
     rng = np.random.default_rng(spec.seed)
@@ -198,7 +199,7 @@ def test_metadata_is_told_as_it_is(tmp_path):
 def test_without_the_fast_path_the_same_bytes_come_out():
     """The fast path off (ZARRS_C_NO_FAST_PATH is read when the runtime is made): a part of this file, once more."""
     environment = {**os.environ, "ZARRS_C_NO_FAST_PATH": "1"}
-    chosen = [spec.id for spec in SPECS[::SUBSET]] + [
+    chosen = [spec.id for spec in [*SPECS[::SUBSET], *LARGE[::2]]] + [
         spec.id for spec in SPECS if spec.chain in CHAINS_V3[:3]
     ]
     tests = [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +104,41 @@ def test_a_relative_path_is_of_the_folder_at_the_time(field, monkeypatch, tmp_pa
     array = sync.open_array("a")
     monkeypatch.chdir(tmp_path)
     np.testing.assert_array_equal(array[3:9], field.data[3:9])
+
+
+NAMES = ["a b", "a%20b", "a#b", "a?b", "é東", "a+b&c=d", "~x", "q'\"", ".hidden", "a:b", "[x]", "*"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.skipif(sys.platform == "win32", reason="names of POSIX")
+def test_any_name_that_a_file_can_have_is_found(name, tmp_path):
+    data = np.arange(6, dtype="i4").reshape(2, 3)
+    path = simple.store(tmp_path / name, data, (1, 2)).path
+    store = zarrs_c.open_store(tmp_path)
+    for array in (sync.open_array(path), sync.open_array(path.as_uri()), sync.open_array(store, name)):
+        np.testing.assert_array_equal(array[...], data)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(array))[...], data)
+
+
+def test_attributes_and_dimension_names_are_told(field, tmp_path):
+    shutil.copytree(field.path, tmp_path / "a")
+    metadata = json.loads((tmp_path / "a" / "zarr.json").read_text())
+    metadata |= {"attributes": {"units": "K", "nested": {"é": [1, None]}}, "dimension_names": ["y", None]}
+    (tmp_path / "a" / "zarr.json").write_text(json.dumps(metadata))
+    array = sync.open_array(tmp_path / "a")
+    assert array.attrs == metadata["attributes"]
+    assert array.dimension_names == ("y", None)
+    assert array.metadata == metadata
+
+
+def test_attributes_of_format_2_are_in_a_file_of_their_own(tmp_path):
+    metadata = {"zarr_format": 2, "shape": [4], "chunks": [2], "dtype": "<i2", "fill_value": 7, "order": "C"}
+    metadata |= {"filters": None, "compressor": None}
+    (tmp_path / ".zarray").write_text(json.dumps(metadata))
+    (tmp_path / ".zattrs").write_text(json.dumps({"units": "m"}))
+    array = sync.open_array(tmp_path)
+    assert (array.zarr_format, array.attrs, array.dimension_names) == (2, {"units": "m"}, None)
+    assert array[...].tolist() == [7] * 4
 
 
 def test_inside_of_a_running_loop_the_twins_work_too(array, field):

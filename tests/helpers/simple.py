@@ -69,7 +69,7 @@ def store(
         "data_type": data.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shards or chunks)}},
         "codecs": codecs,
-        "fill_value": 0,
+        "fill_value": False if data.dtype == bool else 0,
     }
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
     ts.open(spec, create=True).result().write(data).result()
