@@ -195,7 +195,7 @@ def test_a_small_read_does_not_wait_for_a_huge_one(faults):
     assert order.index("small") <= 64 * 3, order.index("small")
 
 
-def test_two_huge_reads_share_the_requests(faults):
+def test_a_huge_read_does_not_wait_for_another_to_end(faults):
     data = helpers.one_row_chunks(faults, "a", 600), helpers.one_row_chunks(faults, "b", 600)
     arrays = [sync.open_array(faults.url(name)) for name in "ab"]
     faults.rule("*/c/*", delay=0.01)
@@ -209,10 +209,8 @@ def test_two_huge_reads_share_the_requests(faults):
             np.testing.assert_array_equal(await future, expected)
 
     run(main())
-    order = [seen.path[0] for seen in faults.counters.log]
-    began = order.index("b")
-    share = order[began : began + 400].count("b")
-    assert 120 <= share <= 280, share
+    order = "".join(seen.path[0] for seen in faults.counters.log)
+    assert order[: order.rindex("a")].count("b") >= 60, order
 
 
 # ---- Cancelling ----

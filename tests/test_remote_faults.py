@@ -15,7 +15,7 @@ from zarrs_c import sync
 
 pytestmark = pytest.mark.timeout(60)
 
-OPTIONS = {**helpers.QUICK_RETRIES, "timeout": "1s"}
+OPTIONS = {**helpers.QUICK_RETRIES, "max_retries": "2", "timeout": "1s"}
 
 # What the server does to a request, and whether the data must come through: RIGHT (in spite of it), ERROR, or EITHER.
 RIGHT, ERROR, EITHER = "right", "error", "either"
@@ -211,8 +211,10 @@ def test_a_shard_that_is_never_the_same_is_an_error(faults, tmp_path):
     array = sync.open_array(helpers.serve(faults, old, "a"))
     for number in range(200):
         faults.rule("a/c/*", etag=f'"{number}"', times=1)
-    with pytest.raises(zarrs_c.StorageError, match="replaced") as caught:
+    # It cannot be told from an index that lies, which is what CodecError says.
+    with pytest.raises(zarrs_c.Error, match="replaced") as caught:
         array[8]
+    assert type(caught.value) in (zarrs_c.StorageError, zarrs_c.CodecError)
     assert caught.value.key == "c/0/0"
     assert faults.counters.requests < 50
 

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers import remote as helpers
-from helpers.running import run
+from helpers.running import python, run
 from servers import azurite as azure
 from servers import seaweedfs as s3
 
@@ -262,14 +262,92 @@ def test_headers_of_the_user_are_sent(faults):
     assert {seen.headers.get("user-agent") for seen in faults.counters.log} == {"zarrs-tests"}
 
 
-def test_connections_are_used_again(faults):
-    """By all arrays of a store, and from one loop to the next."""
+@pytest.mark.parametrize("by", ["store", "url"])
+def test_connections_are_used_again(by, faults):
+    """By all arrays of a store, by stores with the same options on one host, and from one loop to the next."""
     store = zarrs_c.open_store(faults.url())
     for name in "abc":
         helpers.one_row_chunks(faults, name, 4)
     for name in "abc" * 5:
-        array = sync.open_array(store, name)
+        array = sync.open_array(store, name) if by == "store" else sync.open_array(faults.url(name))
         for row in range(4):
             array[row]
     assert faults.counters.requests >= 75
     assert faults.counters.connections <= 2  # the two of an open, which asks for both formats at once
+
+
+def test_stores_with_other_options_share_no_connections(faults):
+    """Whoever has other headers or credentials is somebody else."""
+    data = helpers.one_row_chunks(faults, "a", 4)
+    for who in ("me", "you", "me"):
+        faults.reset()
+        array = sync.open_array(faults.url("a"), storage_options={"header.x-who": who})
+        np.testing.assert_array_equal(sync.read(array), data)
+        assert {seen.headers.get("x-who") for seen in faults.counters.log} == {who}
+
+
+# ---- Life ----
+
+
+def test_hundreds_of_windows_at_once_from_every_store(uploaded, samples):
+    async def main():
+        store = zarrs_c.open_store(uploaded.url("samples"), uploaded.options)
+        arrays = {name: await zarrs_c.open_array(store, name) for name in NAMES}
+        rng = np.random.default_rng(0)
+        reading = []
+        for _ in range(300):
+            name = NAMES[rng.integers(len(NAMES))]
+            corners = [sorted(rng.integers(0, n + 1, 2)) for n in samples[name].data.shape]
+            selection = tuple(slice(start, stop) for start, stop in corners)
+            reading.append((samples[name].data[selection], zarrs_c.read(arrays[name], selection)))
+        for expected, future in reading:
+            np.testing.assert_array_equal(await future, expected)
+
+    run(main())
+
+
+def test_a_forked_child_reads_by_connections_of_its_own(faults):
+    data = helpers.one_row_chunks(faults, "a", 40)
+    program = """
+        import os, sys
+        import zarrs_c
+
+        array = zarrs_c.sync.open_array(sys.argv[1])
+        before = array[:].sum()
+        child = os.fork()
+        if not child:
+            os._exit(0 if array[:].sum() == before else 1)
+        during = array[:].sum()
+        _, status = os.waitpid(child, 0)
+        print(before, during, array[:].sum(), os.waitstatus_to_exitcode(status))
+    """
+    done = python(program, faults.url("a"))
+    total = int(data.sum())
+    assert [int(word) for word in done.stdout.split()] == [total, total, total, 0]
+    paths_by_connection = {}
+    for seen in faults.counters.log:
+        assert (seen.status, seen.aborted) in ((200, False), (404, False))
+        paths_by_connection.setdefault(seen.connection, []).append(seen.path)
+    assert sum(map(len, paths_by_connection.values())) == 4 * 40 + 2
+
+
+def test_a_program_may_end_with_requests_in_flight(faults):
+    helpers.one_row_chunks(faults, "a", 100)
+    faults.rule("a/c/*", silent=True)
+    program = """
+        import asyncio, sys
+        import zarrs_c
+
+        async def main():
+            array = await zarrs_c.open_array(sys.argv[1])
+            reading = zarrs_c.read(array)
+            while zarrs_c.stats().requests_in_flight < 64:
+                await asyncio.sleep(0.01)
+            sys.exit(7)
+
+        asyncio.run(main())
+    """
+    done = python(program, faults.url("a"), check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (7, "")
+    faults.wait(lambda seen: seen.in_flight == 0)
+    assert faults.counters.aborted == 64
