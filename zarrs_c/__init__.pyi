@@ -152,7 +152,7 @@ class Stats(NamedTuple):
     bytes_in_flight: int
     requests_in_flight: int
 
-def abi_version() -> int: ...
+def abi_version() -> tuple[int, int]: ...
 def configure(
     *,
     io_threads: int | None = None,

@@ -38,7 +38,7 @@ cdef object _TOKEN = object()  # known to `wrap_array` alone: an Array always ha
 
 @cython.final
 cdef class Array:
-    """An open Zarr array. Made by `open_array`; immutable; safe to share between loops and threads; picklable.
+    """An open Zarr array. Made by `open_array`; immutable, picklable, safe to share between threads.
 
     `array[selection]` reads at once, in NumPy's way; `read_into` and `read` are the asynchronous forms.
     """
@@ -105,7 +105,7 @@ cdef class Array:
 
     @property
     def grid_shape(self):
-        """The number of chunks along each dimension. A sharded array's chunk is the shard: one stored object."""
+        """The number of chunks along each dimension; of shards (one stored object each) where it is sharded."""
         cdef uint64_t counts[MAX_NDIM]
         check(zrc_array_grid_shape(self.ptr, counts, MAX_NDIM), NULL)
         return tuple([counts[i] for i in range(self.rank)])
@@ -114,7 +114,8 @@ cdef class Array:
     def chunks(self):
         """The shape of a chunk, and of an inner chunk where the array is sharded.
 
-        Where chunks differ (a rectilinear grid): for each dimension, the tuple of the chunks' lengths along it.
+        Where chunks differ (a rectilinear grid): for each dimension, the tuple of the chunks' lengths along
+        it.
         """
         inner = self._inner_shape()
         return self._edges() if inner is None else inner
@@ -163,7 +164,7 @@ cdef class Array:
     def __array__(self, dtype=None, copy=None):
         """The whole array in memory, read blocking."""
         if copy is False:
-            raise ValueError("a zarrs_c.Array is not in memory: it cannot become a NumPy array without a copy")
+            raise ValueError("a zarrs_c.Array is not in memory: it cannot be one of NumPy's without a copy")
         from zarrs_c._sync import read
 
         result = read(self)
@@ -210,12 +211,13 @@ cdef Array wrap_array(zrc_array *ptr, Store store):
     check(zrc_array_shape(ptr, array.dims, MAX_NDIM), NULL)
     for i in range(array.rank):
         if array.dims[i] > <uint64_t>INT64_MAX:
-            raise UnsupportedError(f"the array's dimension {i} has {array.dims[i]} elements, more than can be indexed")
+            raise UnsupportedError(f"dimension {i} has {array.dims[i]} elements, more than can be indexed")
     array.shape = tuple([array.dims[i] for i in range(array.rank)])
     ZRC_INIT(&described)
     check(zrc_array_dtype(ptr, &described), NULL)
     array.itemsize = described.itemsize
-    array.dtype = numpy_dtype(described.typestr.decode("utf-8"), described.name.decode("utf-8"), array.itemsize)
+    typestr, name = described.typestr.decode("utf-8"), described.name.decode("utf-8")
+    array.dtype = numpy_dtype(typestr, name, array.itemsize)
     return array
 
 

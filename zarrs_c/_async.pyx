@@ -113,7 +113,9 @@ cdef object _submit_read(
     return pending.future
 
 
-cdef object _submit_open(object loop, Bridge bridge, Store store, object path, object zarr_format, object then):
+cdef object _submit_open(
+    object loop, Bridge bridge, Store store, object path, object zarr_format, object then
+):
     cdef zrc_array_options options
     cdef const zrc_array_options *chosen = format_option(&options, zarr_format)
     cdef zrc_sink sink
@@ -137,7 +139,9 @@ def _read_opened(bridge, future, array, *, buf, selection, chunks, max_requests,
     _submit_read(None, bridge, future, buf, array, selection, chunks, max_requests, max_bytes)
 
 
-cdef object _read(object buf, object array, object selection, object chunks, object max_requests, object max_bytes):
+cdef object _read(
+    object buf, object array, object selection, object chunks, object max_requests, object max_bytes
+):
     loop = running_loop()
     cdef Bridge bridge
     if isinstance(array, Array):
@@ -145,7 +149,8 @@ cdef object _read(object buf, object array, object selection, object chunks, obj
         return _submit_read(loop, bridge, None, buf, <Array>array, selection, chunks, max_requests, max_bytes)
     store = as_store(array, None)
     then = partial(
-        _read_opened, buf=buf, selection=selection, chunks=chunks, max_requests=max_requests, max_bytes=max_bytes
+        _read_opened, buf=buf, selection=selection, chunks=chunks,
+        max_requests=max_requests, max_bytes=max_bytes,
     )
     return _submit_open(loop, bridge_of(loop), store, "", None, then)
 
@@ -159,8 +164,8 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
     storage_options: a mapping of strings to strings, for a URL; see `open_store`.
     zarr_format: 2 or 3; None looks for both, and 3 wins.
 
-    The future fails with NotFoundError (nothing there, or a group), InvalidError (broken metadata), UnsupportedError
-    (codec, data type) or StorageError.
+    The future fails with NotFoundError (nothing there, or a group), InvalidError (broken metadata),
+    UnsupportedError (codec, data type) or StorageError.
     """
     loop = running_loop()
     return _submit_open(loop, bridge_of(loop), as_store(store, storage_options), path, zarr_format, None)
@@ -169,17 +174,18 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
 def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
     """Read a selection into `buf`: a future of `buf` itself.
 
-    buf: a writable buffer of the selection's shape and of the array's dtype, with any strides; or exactly as many
-    plain bytes (`bytearray`, a memoryview of bytes), filled in C order. It belongs to the read until the future is
-    done, which a cancelled one is only once its memory is safe to reuse.
+    buf: a writable buffer of the selection's shape and of the array's dtype, with any strides; or exactly as
+    many plain bytes (`bytearray`, a memoryview of bytes), filled in C order. It belongs to the read until the
+    future is done, which a cancelled one is only once its memory is safe to reuse.
     array: an `Array`; or the URL or path of one, which is opened first (then `buf` is checked after that).
-    selection: NumPy basic indexing: integers, which take their dimension away, slices with steps of either sign, `...`.
-    chunks: instead of a selection, the same in chunk coordinates: a box of chunks of the grid (shards, where the array
-    is sharded), cut at the array's bounds. An integer keeps its dimension.
+    selection: NumPy basic indexing: integers, which take their dimension away, slices with steps of either
+    sign, `...`.
+    chunks: instead of a selection, the same in chunk coordinates: a box of chunks of the grid (shards, where
+    the array is sharded), cut at the array's bounds. An integer keeps its dimension.
     max_requests, max_bytes: limits of this read alone, within the process's.
 
-    Raises SelectionError, BufferMismatchError and UnsupportedError at the call; the future fails with StorageError or
-    CodecError. After a failure the buffer may hold anything, and is free to reuse.
+    Raises SelectionError, BufferMismatchError and UnsupportedError at the call; the future fails with
+    StorageError or CodecError. After a failure the buffer may hold anything, and is free to reuse.
     """
     return _read(buf, array, selection, chunks, max_requests, max_bytes)
 
@@ -195,9 +201,9 @@ def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None
 def read_many(regions, *, max_requests=None, max_bytes=None):
     """Read many regions, of any arrays, as one operation: a future of the list of the buffers.
 
-    regions: an iterable of (buf, array, selection), each as for `read_into`, or (buf, array) for a whole array. The
-    buffers must not overlap. A chunk that several regions touch is fetched and decoded once. All are filled, or the
-    first error stops the rest, and its message says which region failed.
+    regions: an iterable of (buf, array, selection), each as for `read_into`, or (buf, array) for a whole
+    array. The buffers must not overlap. A chunk that several regions touch is fetched and decoded once. All
+    are filled, or the first error stops the rest, and its message says which region failed.
     """
     cdef zrc_sink sink
     cdef zrc_error *error = NULL
@@ -222,9 +228,10 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
 
 
 def read_encoded_chunk(array, chunk_index):
-    """Read a chunk (or shard) as stored, without decoding it: a future of an `EncodedChunk`, or of None if missing.
+    """Read a chunk (or shard) as stored, not decoded: a future of an `EncodedChunk`, or of None if missing.
 
-    chunk_index: the chunk's indices in the grid, one for each dimension, from 0. Raises SelectionError for others.
+    chunk_index: the chunk's indices in the grid, one for each dimension, from 0. Raises SelectionError for
+    others.
     """
     cdef uint64_t index[MAX_NDIM]
     cdef zrc_sink sink

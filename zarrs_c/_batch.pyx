@@ -78,7 +78,8 @@ cdef Batch make_batch(object items, object max_requests, object max_bytes):
         try:
             batch.add(item, &vectors)
         except Error as error:
-            raise type(error)(f"region {batch.count}: {error.message}", key=error.key, code=error.code) from None
+            message = f"region {batch.count}: {error.message}"
+            raise type(error)(message, key=error.key, code=error.code) from None
         except TypeError as error:
             raise TypeError(f"region {batch.count}: {error}") from None
     return batch
@@ -86,7 +87,7 @@ cdef Batch make_batch(object items, object max_requests, object max_bytes):
 
 cdef tuple _region(number, item):
     if not isinstance(item, tuple) or len(item) not in (2, 3):
-        raise TypeError(f"region {number} must be a tuple (buf, array, selection) or (buf, array), not {item!r}")
+        raise TypeError(f"region {number} must be (buf, array, selection) or (buf, array), not {item!r}")
     try:
         an_array(item[1])
     except TypeError as error:

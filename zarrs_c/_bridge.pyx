@@ -1,13 +1,15 @@
 """The way from the library's threads to an event loop's futures.
 
-Library threads never attach to Python: they put completions in a queue, one for each loop. The queue's descriptor
-wakes the loop by `add_reader`; where a loop has none, a dispatcher thread (Python's own) waits in the queue without
-the GIL and makes one `call_soon_threadsafe` a burst. ZARRS_C_BRIDGE=fd|dispatcher|auto chooses. Either way `drain`
-runs on the loop's thread: it settles futures, releases the exports of buffers and frees errors.
+Library threads never attach to Python: they put completions in a queue, one for each loop. The queue's
+descriptor wakes the loop by `add_reader`; where a loop has none, a dispatcher thread (Python's own) waits in
+the queue without the GIL and makes one `call_soon_threadsafe` a burst. ZARRS_C_BRIDGE=fd|dispatcher|auto
+chooses. Either way `drain` runs on the loop's thread: it settles futures, releases the exports of buffers and
+frees errors.
 
-Ownership: each operation under way owns one reference to its Pending (the tag of its completion), which holds the
-future and the exported buffer. It is given back at the final completion only, so the memory stays even when nobody
-has the future any more, when the loop is closed, or when the interpreter exits with the read under way.
+Ownership: each operation under way owns one reference to its Pending (the tag of its completion), which holds
+the future and the exported buffer. It is given back at the final completion only, so the memory stays even
+when nobody has the future any more, when the loop is closed, or when the interpreter exits with the read
+under way.
 """
 
 import atexit
@@ -91,7 +93,7 @@ cdef class Pending:
         """Let go of the caller's memory: the operation has ended."""
 
     cdef object take(self, Bridge bridge, object future, void *result):
-        """The future's result, from the completion's, which this owns. CHAINED: another operation has the future."""
+        """The future's result, from the completion's, which this owns; CHAINED: the future has gone on."""
         return None
 
     cdef void discard(self, void *result):
@@ -99,7 +101,7 @@ cdef class Pending:
 
 
 cdef class _Reader:
-    """What a loop calls when the queue is readable. The loop has the only reference: when it closes, this dies."""
+    """What a loop calls when the queue is readable. Only the loop refers to it: they end together."""
 
     cdef Bridge bridge
     cdef object __weakref__
@@ -119,7 +121,7 @@ cdef class Bridge:
         self.loop_ref = weakref.ref(loop, self._loop_gone)
         mode = os.environ.get("ZARRS_C_BRIDGE", "auto")
         if mode not in ("auto", "fd", "dispatcher"):
-            raise ValueError(f"the environment variable ZARRS_C_BRIDGE must be auto, fd or dispatcher, not {mode!r}")
+            raise ValueError(f"ZARRS_C_BRIDGE (environment) must be auto, fd or dispatcher, not {mode!r}")
         if mode == "dispatcher" or not self._watch(loop, mode == "fd"):
             self._start_thread("zarrs_c dispatcher")
 
@@ -133,7 +135,7 @@ cdef class Bridge:
     # ---- Submission ----
 
     cdef int begin(self, Pending pending, object loop, object future, zrc_sink *sink) except -1:
-        """Before a submission: give `pending` a future (a new one for None) and the operation its reference."""
+        """Before a submission: give `pending` a future (a new one for None), the operation its reference."""
         if future is None:
             future = _future_class(loop=loop)
         future._pending = pending
@@ -156,7 +158,7 @@ cdef class Bridge:
     # ---- Completion ----
 
     cdef int drain(self) except -1:
-        """Settle what the queue has, on the loop's thread, up to a bound: whoever woke us will do so again."""
+        """Settle what the queue has, on the loop's thread, up to a bound: who woke us will do so again."""
         cdef zrc_completion batch[BATCH]
         cdef size_t taken = BATCH, i
         cdef int round
@@ -169,7 +171,7 @@ cdef class Bridge:
             for i in range(taken):
                 try:
                     self.settle(&batch[i])
-                except BaseException as error:  # such as KeyboardInterrupt: the others must be settled all the same
+                except BaseException as error:  # KeyboardInterrupt, say: the others are settled all the same
                     failure = error if failure is None else failure
         if failure is not None:
             raise failure
@@ -236,7 +238,7 @@ cdef class Bridge:
         self.orphan()
 
     cdef void orphan(self):
-        """The loop is closed or gone: what comes now is swept by a thread, which ends with the last operation."""
+        """The loop is closed or gone: a thread sweeps what comes now, and ends with the last operation."""
         if self.orphaned:
             return
         self.orphaned = True
@@ -283,8 +285,9 @@ cdef class Bridge:
                 raise MemoryError()
             PyThread_acquire_lock(self.drained, 1)
         self.callback = self._drain_posted
-        # A daemon, yet never one at the interpreter's end: our atexit handler joins it. An ordinary thread would have
-        # to end before the handlers run, while a loop in another thread may still wait for its reads.
+        # A daemon, yet never one at the interpreter's end: our atexit handler joins it. An ordinary thread
+        # would have to end before the handlers run, while a loop in another thread may still wait for its
+        # reads.
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         _threaded.add(self)
         try:
@@ -372,8 +375,8 @@ cdef object running_loop():
         return _get_running_loop()
     except RuntimeError:
         raise RuntimeError(
-            "no running event loop: this function returns a future of the running loop. Call it from a coroutine, "
-            "or use its blocking twin in zarrs_c.sync"
+            "no running event loop: this function returns a future of the running loop. "
+            "Call it from a coroutine, or use its blocking twin in zarrs_c.sync"
         ) from None
 
 
@@ -415,7 +418,7 @@ def stats():
 
 
 def _at_exit():
-    """Stop the operations under way, then the threads. What does not stop in time keeps its memory for ever."""
+    """Stop the operations under way, then the threads. What does not stop in time keeps its memory."""
     global _exiting
     cdef Bridge bridge
     _exiting = True

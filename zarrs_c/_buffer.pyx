@@ -1,8 +1,9 @@
 """The caller's memory: any writable buffer of the selection's shape and dtype, or that many plain bytes.
 
-NumPy exports a buffer of every dtype as long as it isn't asked for the format, which the buffer protocol lacks for
-datetime64 or bfloat16. So an ndarray's dtype is compared as a dtype, and its memory is asked for without a format.
-Every other exporter is looked at through a memoryview, by NumPy's own reading of its format.
+NumPy exports a buffer of every dtype as long as it isn't asked for the format, which the buffer protocol
+lacks for datetime64 or bfloat16. So an ndarray's dtype is compared as a dtype, and its memory is asked for
+without a format. Every other exporter is looked at through a memoryview, by NumPy's own reading of its
+format.
 """
 
 import numpy as np
@@ -25,8 +26,10 @@ cdef object fresh(Array array, const Box *box):
 
 
 cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
-    """Export `buf`'s memory into `view`, checked against the selection. Until the caller releases the view, it keeps
-    the memory's owner alive and from being resized."""
+    """Export `buf`'s memory into `view`, checked against the selection.
+
+    Until the caller releases the view, it keeps the memory's owner alive and from being resized.
+    """
     _refuse_variable(array)
     if not isinstance(buf, ndarray):
         viewed = _view(buf)
@@ -75,12 +78,15 @@ cdef object _view(object buf):
             f"buf must be a NumPy array or another writable buffer, not {type(buf).__name__}"
         ) from None
     if viewed.readonly:
-        raise BufferMismatchError(f"the buffer ({type(buf).__name__}) is read-only: a read needs a writable buffer")
+        kind = type(buf).__name__
+        raise BufferMismatchError(f"the buffer ({kind}) is read-only: a read needs a writable buffer")
     return viewed
 
 
-cdef bint _acquire_bytes(object viewed, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
-    """Take plain bytes of exactly the right size, in C order. False: they may fit as elements of the array."""
+cdef bint _acquire_bytes(
+    object viewed, Array array, const Box *box, Py_buffer *view, Layout *layout
+) except -1:
+    """Take plain bytes of exactly the right size, in C order. False: they may fit as elements."""
     shape = result_shape(box)
     needed = array.itemsize
     for length in shape:

@@ -64,14 +64,15 @@ cdef extern from "zarrs_c.h" nogil:
         uint64_t range_gap
         uint64_t range_cap
         uint64_t index_cache_bytes
-    zrc_status zrc_runtime_new(const zrc_runtime_options *options, zrc_runtime **out, zrc_error **error) noexcept
+    zrc_status zrc_runtime_new(const zrc_runtime_options *options, zrc_runtime **out,
+                               zrc_error **error) noexcept
     void zrc_runtime_retain(zrc_runtime *runtime) noexcept
     void zrc_runtime_release(zrc_runtime *runtime) noexcept
     zrc_status zrc_runtime_shutdown(zrc_runtime *runtime, uint32_t timeout_ms) noexcept
 
     # ---- Stores ----
-    zrc_status zrc_store_open(zrc_runtime *runtime, const char *url, const char *options_json, zrc_store **out,
-                              zrc_error **error) noexcept
+    zrc_status zrc_store_open(zrc_runtime *runtime, const char *url, const char *options_json,
+                              zrc_store **out, zrc_error **error) noexcept
     void zrc_store_retain(zrc_store *store) noexcept
     void zrc_store_release(zrc_store *store) noexcept
     zrc_str zrc_store_url(const zrc_store *store) noexcept
@@ -180,8 +181,8 @@ cdef extern from "zarrs_c.h" nogil:
                               zrc_error **error) noexcept
     zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, zrc_buf **out,
                                       zrc_error **error) noexcept
-    zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index, const zrc_sink *sink,
-                                            zrc_op **op, zrc_error **error) noexcept
+    zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index,
+                                            const zrc_sink *sink, zrc_op **op, zrc_error **error) noexcept
     const uint8_t *zrc_buf_data(const zrc_buf *buf) noexcept
     size_t zrc_buf_len(const zrc_buf *buf) noexcept
     void zrc_buf_free(zrc_buf *buf) noexcept

@@ -6,8 +6,8 @@ import numpy as np
 def numpy_dtype(typestr, name, itemsize):
     """The dtype of an array, from the C ABI's `zrc_dtype`.
 
-    NumPy has no name for bfloat16 and the small floats and integers: these are ml_dtypes' where that is installed,
-    and raw bytes (a void dtype) where it is not.
+    NumPy has no name for bfloat16 and the small floats and integers: these are ml_dtypes' where that is
+    installed, and raw bytes (a void dtype) where it is not.
     """
     if "V" in typestr:
         return _ml_dtype(name, itemsize) or np.dtype(f"V{itemsize}")

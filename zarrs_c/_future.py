@@ -8,8 +8,8 @@ _cancel = asyncio.Future.cancel
 class ReadFuture(asyncio.Future):
     """A future that is cancelled only when the memory it reads into is safe to reuse.
 
-    `cancel()` asks the operation to stop and answers True; the future becomes cancelled at the operation's final
-    completion, also if that came out well.
+    `cancel()` asks the operation to stop and answers True; the future becomes cancelled at the operation's
+    final completion, also if that came out well.
     """
 
     __slots__ = ("_pending",)  # the operation under way, set by who makes the future

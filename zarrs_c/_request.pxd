@@ -14,7 +14,11 @@ cdef struct Request:
 
 cdef object NEW  # as `buf`: read into a new array
 
-cdef object prepare(Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks)
+cdef object prepare(
+    Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks
+)
 cdef void point(zrc_region *region, Array array, Box *box, const Py_buffer *view, Layout *layout)
-cdef const zrc_io_options *choose(zrc_io_options *options, object max_requests, object max_bytes, int flags) except? NULL
+cdef const zrc_io_options *choose(
+    zrc_io_options *options, object max_requests, object max_bytes, int flags
+) except? NULL
 cdef Array an_array(object array)

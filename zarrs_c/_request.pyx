@@ -16,8 +16,10 @@ cdef object NEW = object()
 cdef int _always = ZRC_IO_NO_FAST_PATH if os.environ.get("ZARRS_C_NO_FAST_PATH", "0") not in ("", "0") else 0
 
 
-cdef object prepare(Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks):
-    """Fill `request` and export the memory into `view`, which the caller releases. Returns what the read gives."""
+cdef object prepare(
+    Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks
+):
+    """Fill `request`, export the memory into `view` (which the caller releases), return what the read gives."""
     select(array, selection, chunks, &request.box)
     result = fresh(array, &request.box) if buf is NEW else buf
     acquire(result, array, &request.box, view, &request.layout)

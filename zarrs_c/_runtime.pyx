@@ -48,7 +48,7 @@ cdef uint64_t limit(str name, object value, uint64_t most) except? 0:
 
 
 cdef dict _settings():
-    """The options in force: those of `configure`, then those of the environment, then (absent) the defaults."""
+    """The options in force: those of `configure`, else of the environment, else (absent) the defaults."""
     settings = {}
     for name, most in _LIMITS.items():
         variable = "ZARRS_C_" + name.upper()
@@ -60,7 +60,7 @@ cdef dict _settings():
                 settings[name] = limit(variable, int(text), most)
             except ValueError:
                 raise ValueError(
-                    f"the environment variable {variable} must be an integer between 1 and {most}, not {text!r}"
+                    f"{variable} (environment) must be an integer between 1 and {most}, not {text!r}"
                 ) from None
     return settings
 
@@ -112,9 +112,10 @@ def configure(
     (default 64 KiB); range_cap: the most bytes that one such request fetches (default 64 MiB).
     index_cache_bytes: decoded indexes of remote shards that are kept (default 64 MiB).
 
-    What is None stays as it is. Environment variables named ZARRS_C_IO_THREADS, ZARRS_C_MAX_BYTES and so on do the
-    same where this function was not called. Raises RuntimeError when the runtime has started (at the first store, array or read) with another value, TypeError and ValueError
-    for what is not a positive integer.
+    What is None stays as it is. Environment variables named ZARRS_C_IO_THREADS, ZARRS_C_MAX_BYTES and so on
+    do the same where this function was not called. Raises RuntimeError when the runtime has started (at the
+    first store, array or read) with another value, TypeError and ValueError for what is not a positive
+    integer.
     """
     given = {
         "io_threads": io_threads,
@@ -130,16 +131,17 @@ def configure(
         changed = sorted(name for name, value in given.items() if _configured.get(name) != value)
         if changed:
             raise RuntimeError(
-                f"configure({', '.join(changed)}) came too late: the runtime has started. Call it before the first "
-                "store is opened, or set " + ", ".join("ZARRS_C_" + name.upper() for name in changed)
+                f"configure({', '.join(changed)}) came too late: the runtime has started. "
+                "Call it before the first store is opened, or set " + ", ".join("ZARRS_C_" + name.upper() for name in changed)
             )
         return
     _configured.update(given)
 
 
 def abi_version():
-    """The version of the C ABI of the loaded library: major << 16 | minor."""
-    return zrc_abi_version()
+    """The version of the C ABI of the loaded library: (major, minor)."""
+    cdef uint32_t packed = zrc_abi_version()
+    return packed >> 16, packed & 0xFFFF
 
 
 def version():
@@ -149,16 +151,18 @@ def version():
 
 Stats = namedtuple("Stats", [
     "requests", "heads", "bytes_fetched", "bytes_decoded", "chunks_decoded", "peak_bytes_in_flight",
-    "peak_requests_in_flight", "operations", "cancelled", "wakes", "failed", "operations_in_flight", "bytes_placed",
-    "chunks_missing", "bytes_in_flight", "requests_in_flight",
+    "peak_requests_in_flight", "operations", "cancelled", "wakes", "failed", "operations_in_flight",
+    "bytes_placed", "chunks_missing", "bytes_in_flight", "requests_in_flight",
 ])
 Stats.__module__ = "zarrs_c"
 Stats.__doc__ = """What the process has done since the runtime was made (in a forked child: since the fork).
 
-requests: reads of a store, GETs and reads of local files; heads: of these, requests that only asked for a size;
-bytes_fetched: bytes that these returned; bytes_decoded: bytes that came out of the codecs; bytes_placed: bytes
-written to callers' memory; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those that were not
-stored and gave the fill value; operations: reads and opens that ended, of which cancelled and failed;
+requests: reads of a store, GETs and reads of local files; heads: of these, requests that only asked for a
+size;
+bytes_fetched: bytes that these returned; bytes_decoded: bytes that came out of the codecs; bytes_placed:
+bytes written to callers' memory; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those
+that were not stored and gave the fill value; operations: reads and opens that ended, of which cancelled and
+failed;
 wakes: times that the bridge woke an event loop, at most; *_in_flight: now; peak_*: the most at any time.
 """
 

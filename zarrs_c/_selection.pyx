@@ -13,7 +13,7 @@ from zarrs_c._errors import SelectionError
 
 
 cdef int select(Array array, object selection, object chunks, Box *box) except -1:
-    """Parse a selection of elements, or of chunks where `chunks` is not None, and check it against the array."""
+    """Parse a selection of elements, or of chunks where `chunks` is not None; check it against the array."""
     if chunks is None:
         return _parse(array, selection, array.dims, "elements", box)
     if selection is not Ellipsis:
@@ -145,7 +145,8 @@ cdef object _unsupported(object item):
     else:
         what = f"{item!r} ({type(item).__name__})"
     return SelectionError(
-        f"a selection cannot have {what}: integers, slices and Ellipsis are supported (NumPy's basic indexing)"
+        f"a selection cannot have {what}: "
+        "integers, slices and Ellipsis are supported (NumPy's basic indexing)"
     )
 
 

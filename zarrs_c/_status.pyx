@@ -45,7 +45,7 @@ cdef void set_exiting():
 
 
 cdef int _end_daemon() except -1:
-    """Python ends its daemon threads wherever they are. One that reads would live to print a ShutdownError instead."""
+    """Python ends daemon threads wherever they are. One that reads would live to print a ShutdownError."""
     if threading.current_thread().daemon:
         while True:
             time.sleep(3600)

@@ -100,8 +100,8 @@ cdef Store as_store(object store, object storage_options):
 def open_store(url, storage_options=None):
     """Open a store, without any I/O.
 
-    url: a path, or `file:///folder`, `s3://bucket/prefix`, `gs://`, `az://`, `abfs(s)://`, `http(s)://`, `memory://name`,
-    as far as this build knows the scheme.
+    url: a path, or `file:///folder`, `s3://bucket/prefix`, `gs://`, `az://`, `abfs(s)://`, `http(s)://`,
+    `memory://name`, as far as this build knows the scheme.
     storage_options: a mapping of strings to strings, keyed as object_store's own configuration keys.
 
     Raises InvalidError (malformed URL or option), UnsupportedError (scheme).

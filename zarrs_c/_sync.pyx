@@ -1,4 +1,4 @@
-"""The blocking calls: each submits one operation and waits for it without the GIL, looking for signals meanwhile."""
+"""The blocking calls: each submits one operation and waits for it without the GIL, minding signals."""
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
@@ -43,8 +43,8 @@ ctypedef void (*Discard)(void *result) noexcept
 cdef void *_wait(zrc_op *op, Discard discard) except? NULL:
     """Wait until `op` is final, however long that takes, and release it. Returns what its completion carries.
 
-    A signal handler that raises (Ctrl-C) cancels the operation; its error comes once the operation has ended, so the
-    memory is the caller's again on every way out.
+    A signal handler that raises (Ctrl-C) cancels the operation; its error comes once the operation has ended,
+    so the memory is the caller's again on every way out.
     """
     cdef zrc_completion completion
     cdef zrc_status status
@@ -80,7 +80,9 @@ cdef void _discard_encoded(void *result) noexcept:
     zrc_buf_free(<zrc_buf *>result)
 
 
-cdef object _read(object buf, object array, object selection, object chunks, object max_requests, object max_bytes):
+cdef object _read(
+    object buf, object array, object selection, object chunks, object max_requests, object max_bytes
+):
     cdef Request request
     cdef Py_buffer view
     cdef zrc_op *op = NULL
@@ -127,7 +129,7 @@ def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None
 
 
 def read_many(regions, *, max_requests=None, max_bytes=None):
-    """Read many regions as one operation; returns the list of the buffers. As `zarrs_c.read_many`, but blocking."""
+    """Read many regions as one operation; returns the list of the buffers. `zarrs_c.read_many`, blocking."""
     cdef zrc_op *op = NULL
     cdef zrc_error *error = NULL
     cdef zrc_status status
@@ -145,7 +147,7 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
 
 
 def read_encoded_chunk(array, chunk_index):
-    """Read a chunk as stored: an `EncodedChunk`, or None if missing. As `zarrs_c.read_encoded_chunk`, but blocking."""
+    """Read a chunk as stored: an `EncodedChunk`, or None. `zarrs_c.read_encoded_chunk`, but blocking."""
     cdef uint64_t index[MAX_NDIM]
     cdef zrc_op *op = NULL
     cdef zrc_error *error = NULL
