@@ -60,11 +60,6 @@ impl Pages {
         let layout = Layout::from_size_align(size, align).map_err(|_| failed())?;
         // SAFETY: the layout's size is not 0.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
-        #[cfg(target_os = "linux")]
-        if align == HUGE_PAGE {
-            // SAFETY: the range is our own allocation; the advice changes no content. Failure only costs speed.
-            unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
-        }
         Ok(Self { start, layout })
     }
 }

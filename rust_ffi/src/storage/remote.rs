@@ -117,7 +117,7 @@ impl RemoteStore {
             observer.requested(false);
             response = client.store.get_opts(&path, GetOptions::default()).await;
         }
-        if range.is_some() && response.as_ref().is_err_and(is_beyond_end) {
+        if matches!(want, Want::Range(_)) && response.as_ref().is_err_and(is_beyond_end) {
             return Ok(Some(Fetched { buffer: buffers.take(0)?, range: 0..0, len: 0, etag: None }));
         }
         let Some(response) = found(response).map_err(failed)? else {
