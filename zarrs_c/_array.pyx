@@ -105,7 +105,7 @@ cdef class Array:
 
     @property
     def grid_shape(self):
-        """The number of chunks along each dimension; of shards (one stored object each) where it is sharded."""
+        """The number of chunks along each dimension; of shards, where the array is sharded."""
         cdef uint64_t counts[MAX_NDIM]
         check(zrc_array_grid_shape(self.ptr, counts, MAX_NDIM), NULL)
         return tuple([counts[i] for i in range(self.rank)])

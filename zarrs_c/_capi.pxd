@@ -88,6 +88,8 @@ cdef extern from "zarrs_c.h" nogil:
         void *result
     const uint32_t ZRC_COMPLETION_FINAL
     const uint32_t ZRC_COMPLETION_CANCEL_REQUESTED
+    const uint32_t ZRC_COMPLETION_ARRAY
+    const uint32_t ZRC_COMPLETION_BUF
     ctypedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion) noexcept
     ctypedef struct zrc_sink:
         zrc_complete_fn fn

@@ -59,7 +59,7 @@ cdef int parse_chunk_index(Array array, object chunk_index, uint64_t *index) exc
     items = tuple(chunk_index) if isinstance(chunk_index, (tuple, list)) else (chunk_index,)
     if len(items) != array.rank:
         raise SelectionError(
-            f"a chunk's index has {array.rank} integers in an array of shape {array.shape}, not {chunk_index!r}"
+            f"a chunk's index has {array.rank} integers in arrays of shape {array.shape}: not {chunk_index!r}"
         )
     check(zrc_array_grid_shape(array.ptr, grid, MAX_NDIM), NULL)
     for axis, item in enumerate(items):

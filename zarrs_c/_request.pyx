@@ -19,7 +19,7 @@ cdef int _always = ZRC_IO_NO_FAST_PATH if os.environ.get("ZARRS_C_NO_FAST_PATH",
 cdef object prepare(
     Request *request, Py_buffer *view, object buf, Array array, object selection, object chunks
 ):
-    """Fill `request`, export the memory into `view` (which the caller releases), return what the read gives."""
+    """Fill `request`; export the memory into `view`, which the caller releases. Returns the read's result."""
     select(array, selection, chunks, &request.box)
     result = fresh(array, &request.box) if buf is NEW else buf
     acquire(result, array, &request.box, view, &request.layout)

@@ -130,9 +130,10 @@ def configure(
     if _runtime is not NULL:
         changed = sorted(name for name, value in given.items() if _configured.get(name) != value)
         if changed:
+            variables = ", ".join("ZARRS_C_" + name.upper() for name in changed)
             raise RuntimeError(
                 f"configure({', '.join(changed)}) came too late: the runtime has started. "
-                "Call it before the first store is opened, or set " + ", ".join("ZARRS_C_" + name.upper() for name in changed)
+                f"Call it before the first store is opened, or set {variables}"
             )
         return
     _configured.update(given)
