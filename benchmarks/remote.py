@@ -191,7 +191,7 @@ def delayed(options, slow: SlowServer, paths: dict, out, check, results: dict) -
 
 def small(options, folder: Path, results: dict) -> None:
     """Many small objects behind a slow server: how much of the waiting overlaps."""
-    few = remote_data.write_rows(folder, 64, 1 << 16)
+    few = remote_data.write_rows(folder, 64, 4096)
     many = remote_data.write_rows(folder, 10_000, 1024)
     works = [
         (few, 64, 0.05, "64 one-chunk objects, 50 ms each", "<= 1.5 round trips"),
@@ -202,7 +202,7 @@ def small(options, folder: Path, results: dict) -> None:
         slow = SlowServer(path.parent)
         try:
             slow.delay(delay)
-            out = np.empty((rows, (1 << 16) if rows == 64 else 1024), np.uint8)
+            out = np.empty((rows, 4096 if rows == 64 else 1024), np.uint8)
             right = expected_rows(path, out.shape)
             check = lambda got, right=right: np.testing.assert_array_equal(got, right)  # noqa: E731
             figures = interleaved(
