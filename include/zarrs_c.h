@@ -333,11 +333,15 @@ zrc_status zrc_read(zrc_runtime *runtime, const zrc_region *regions, size_t coun
 zrc_status zrc_read_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
                           const zrc_io_options *options, const zrc_sink *sink, zrc_op **op, zrc_error **error);
 
+#define ZRC_CHUNK_INNER 1u /* `index` counts the inner chunks of a sharded array, over the whole array */
+
 /* The bytes of one chunk as they are stored, without any decoding; NULL (and ZRC_OK) for a missing chunk. The
- * asynchronous form completes with a zrc_buf * or NULL as its result. Errors: INVALID (index), IO. */
-zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, zrc_buf **out, zrc_error **error);
-zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index, const zrc_sink *sink,
-                                        zrc_op **op, zrc_error **error);
+ * asynchronous form completes with a zrc_buf * or NULL as its result. `flags`: ZRC_CHUNK_*.
+ * Errors: INVALID (index, flags), UNSUPPORTED (inner chunk of an array that is not sharded), IO, CODEC (index). */
+zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags, zrc_buf **out,
+                                  zrc_error **error);
+zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
+                                        const zrc_sink *sink, zrc_op **op, zrc_error **error);
 const uint8_t *zrc_buf_data(const zrc_buf *buf);
 size_t zrc_buf_len(const zrc_buf *buf);
 void zrc_buf_free(zrc_buf *buf);

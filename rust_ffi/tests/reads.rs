@@ -293,11 +293,13 @@ fn encoded_chunks_come_as_they_are_stored() {
     write_arrays(folder.path());
     let runtime = runtime(1);
     let array = open(&runtime, folder.path(), "zstd");
-    let get = |index: &[u64]| read_encoded_chunk(&array, index, None).unwrap().wait(None).unwrap().completion;
+    let get = |index: &[u64]| {
+        read_encoded_chunk(&array, index, false, None).unwrap().wait(None).unwrap().completion
+    };
     let Output::Bytes(bytes) = get(&[1, 1, 0]).result.unwrap() else { panic!("missing") };
     assert_eq!(bytes, std::fs::read(folder.path().join("zstd/c/1/1/0")).unwrap());
     assert!(matches!(get(&[0, 0, 0]).result.unwrap(), Output::Nothing));
-    assert_eq!(read_encoded_chunk(&array, &[9, 0, 0], None).err().unwrap().status, Status::Invalid);
+    assert_eq!(read_encoded_chunk(&array, &[9, 0, 0], false, None).err().unwrap().status, Status::Invalid);
 }
 
 #[test]

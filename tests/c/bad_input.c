@@ -18,8 +18,8 @@ static void nulls(zrc_runtime *runtime, zrc_store *store, zrc_array *array) {
   EXPECT_ERROR(ZRC_E_INVALID, "out must not be NULL", zrc_array_open(store, "", NULL, NULL, &error));
   EXPECT_ERROR(ZRC_E_INVALID, "metadata_json must not be NULL",
                zrc_array_from_metadata(store, "", NULL, &new_array, &error));
-  EXPECT_ERROR(ZRC_E_INVALID, "index must not be NULL", zrc_read_encoded_chunk(array, NULL, &buf, &error));
-  EXPECT_ERROR(ZRC_E_INVALID, "array must not be NULL", zrc_read_encoded_chunk(NULL, index, &buf, &error));
+  EXPECT_ERROR(ZRC_E_INVALID, "index must not be NULL", zrc_read_encoded_chunk(array, NULL, 0, &buf, &error));
+  EXPECT_ERROR(ZRC_E_INVALID, "array must not be NULL", zrc_read_encoded_chunk(NULL, index, 0, &buf, &error));
   EXPECT_ERROR(ZRC_E_INVALID, "regions must not be NULL", zrc_read(runtime, NULL, 1, NULL, &error));
   EXPECT_ERROR(ZRC_E_INVALID, "out must not be NULL", zrc_queue_new(NULL, &error));
   EXPECT(ZRC_E_INVALID, zrc_array_shape(array, NULL, 2));
@@ -223,7 +223,7 @@ static void descriptions_that_do_not_fit(zrc_array *array) {
   EXPECT(ZRC_E_INVALID, zrc_array_fill_value(array, out, 8));
   CHECK(out[0] == 5 && out[1] == 5);
   zrc_buf *buf = NULL;
-  EXPECT_ERROR(ZRC_E_INVALID, "[10, 0]", zrc_read_encoded_chunk(array, index, &buf, &error));
+  EXPECT_ERROR(ZRC_E_INVALID, "[10, 0]", zrc_read_encoded_chunk(array, index, 0, &buf, &error));
 }
 
 static void nothing_to_do_is_no_error(zrc_runtime *runtime, zrc_array *array) {

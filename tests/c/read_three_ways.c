@@ -84,12 +84,12 @@ static void read_by_callback(zrc_runtime *runtime, zrc_store *store, const zrc_a
   expect_error(ZRC_E_NOT_FOUND, "nowhere", completion.error, "zrc_array_open_async");
 
   uint64_t index[2] = {1, 2};
-  EXPECT(ZRC_OK, zrc_read_encoded_chunk_async(array, index, &sink, NULL, NULL));
+  EXPECT(ZRC_OK, zrc_read_encoded_chunk_async(array, index, 0, &sink, NULL, NULL));
   completion = wait_for_call(&w);
   CHECK(completion.status == ZRC_OK && (completion.flags & ZRC_COMPLETION_BUF));
   zrc_buf *encoded = (zrc_buf *)completion.result;
   zrc_buf *same = NULL;
-  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, index, &same, NULL));
+  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, index, 0, &same, NULL));
   CHECK(zrc_buf_len(encoded) > 0 && zrc_buf_len(encoded) == zrc_buf_len(same));
   CHECK(memcmp(zrc_buf_data(encoded), zrc_buf_data(same), zrc_buf_len(same)) == 0);
   zrc_buf_free(encoded);
@@ -224,10 +224,10 @@ static void read_holes(zrc_runtime *runtime, zrc_store *store) {
   zrc_array *array = open_array(store, "holes");
   uint64_t there[2] = {0, 0}, missing[2] = {1, 1};
   zrc_buf *buf = NULL;
-  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, there, &buf, NULL));
+  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, there, 0, &buf, NULL));
   CHECK(buf != NULL);
   zrc_buf_free(buf);
-  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, missing, &buf, NULL));
+  EXPECT(ZRC_OK, zrc_read_encoded_chunk(array, missing, 0, &buf, NULL));
   CHECK(buf == NULL);
 
   box corner = new_box(8, 8, 6, 6);

@@ -47,6 +47,7 @@ versioned!(zrc_io_options);
 
 pub const ZRC_IO_FAIL_FAST: u32 = 1;
 pub const ZRC_IO_NO_FAST_PATH: u32 = 2;
+pub const ZRC_CHUNK_INNER: u32 = 1;
 
 /// Refuse flags that this version does not know: they ask for something that it would not do.
 pub(super) fn check_flags(flags: u32, known: u32, name: &str) -> Result<()> {
@@ -160,28 +161,31 @@ pub unsafe extern "C" fn zrc_read_async(
 unsafe fn start_read_encoded(
     array: *const zrc_array,
     index: *const u64,
+    flags: u32,
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
+    check_flags(flags, ZRC_CHUNK_INNER, "flags")?;
     // SAFETY: the caller's promises.
     let (array, index) = unsafe {
         let array = pointers::share(array, "array")?;
         let ndim = array.shape().len();
         (array, pointers::vector(index, ndim, "index")?)
     };
-    encoded::read_encoded_chunk(&array, index, on_complete)
+    encoded::read_encoded_chunk(&array, index, flags & ZRC_CHUNK_INNER != 0, on_complete)
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_read_encoded_chunk(
     array: *const zrc_array,
     index: *const u64,
+    flags: u32,
     out: *mut *mut zrc_buf,
     error: *mut *mut zrc_error,
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *handles* and *pointers*.
         let (out, operation) =
-            unsafe { (Place::required(out, "out")?, start_read_encoded(array, index, None)?) };
+            unsafe { (Place::required(out, "out")?, start_read_encoded(array, index, flags, None)?) };
         out.put(match op::finish(&operation)? {
             Output::Bytes(bytes) => zrc_buf::into_raw(bytes),
             _ => ptr::null_mut(),
@@ -196,6 +200,7 @@ pub unsafe extern "C" fn zrc_read_encoded_chunk(
 pub unsafe extern "C" fn zrc_read_encoded_chunk_async(
     array: *const zrc_array,
     index: *const u64,
+    flags: u32,
     sink: *const zrc_sink,
     op: *mut *mut zrc_op,
     error: *mut *mut zrc_error,
@@ -204,7 +209,7 @@ pub unsafe extern "C" fn zrc_read_encoded_chunk_async(
         // SAFETY: the rules *pointers* and *lending*.
         let submission = unsafe { op::Submission::new(sink, op) }?;
         // SAFETY: the rules *handles* and *pointers*.
-        submission.start(|on_complete| unsafe { start_read_encoded(array, index, on_complete) })
+        submission.start(|on_complete| unsafe { start_read_encoded(array, index, flags, on_complete) })
     };
     // SAFETY: the rule *pointers*.
     unsafe { guard::status(error, body) }

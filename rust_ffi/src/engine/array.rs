@@ -55,7 +55,7 @@ impl Array {
         let make = move || Self::new(&owned.0, &owned.1, &owned.2);
         let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
         let file = if json_is_v2(json) { ".zarray" } else { "zarr.json" };
-        made.map_err(|error| error.with_key(&super::open::join(path.trim_matches('/'), file)))
+        made.map_err(|error| error.with_key(store.url(), &super::open::join(path.trim_matches('/'), file)))
     }
 
     fn new(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
@@ -157,6 +157,30 @@ impl Array {
         Ok(())
     }
 
+    /// The shard that holds an inner chunk, counted over the whole array, and its place there.
+    pub fn locate_inner_chunk(&self, index: &[u64]) -> Result<(Dims<u64>, Dims<u64>)> {
+        let name = self.name();
+        let Some(inner) = self.inner_chunk_shape() else {
+            return Err(Error::unsupported(format_args!(
+                "{name}: the array is not sharded, it has no inner chunks"
+            )));
+        };
+        let locate = |d: usize| {
+            let first = index[d].checked_mul(inner[d]).filter(|first| *first < self.shape()[d])?;
+            let cell = self.axes[d].cell_of(first);
+            Some((cell, (first - self.axes[d].start(cell)) / inner[d]))
+        };
+        let located =
+            (index.len() == inner.len()).then(|| (0..inner.len()).map(locate).collect::<Option<Vec<_>>>());
+        let Some(located) = located.flatten() else {
+            let (shape, inner) = (self.shape(), &inner[..]);
+            return Err(Error::invalid(format_args!(
+                "{name}: no inner chunk {index:?} in an array of shape {shape:?} with inner chunks of {inner:?}"
+            )));
+        };
+        Ok(located.into_iter().unzip())
+    }
+
     /// The box of elements that a box of chunks covers, cut at the array's bounds: start and shape.
     pub fn chunks_extent(&self, start: &[u64], shape: &[u64]) -> Result<(Dims<u64>, Dims<u64>)> {
         let grid = self.grid_shape();
@@ -237,6 +261,29 @@ impl Chunks {
     }
 }
 
+/// zarrs stores what a filter of format 2 gives in the byte order of the array, whatever order the filter names, and
+/// takes no notice of the order that one of format 3 names: refused rather than read wrongly.
+fn check_byte_orders(metadata: &serde_json::Value) -> Result<()> {
+    let order = |value: Option<&serde_json::Value>| {
+        value
+            .and_then(serde_json::Value::as_str)
+            .and_then(|text| text.chars().next())
+            .filter(|c| "<>".contains(*c))
+    };
+    let array = order(metadata.get("dtype")).unwrap_or('<');
+    let list = |name: &str| metadata.get(name).and_then(serde_json::Value::as_array).into_iter().flatten();
+    let codecs = list("codecs").filter_map(|codec| codec.get("configuration"));
+    for codec in list("filters").chain(codecs) {
+        let orders = ["astype", "dtype"].map(|name| order(codec.get(name)));
+        if let Some(other) = orders.into_iter().flatten().find(|other| *other != array) {
+            return Err(Error::unsupported(format_args!(
+                "a filter in byte order {other:?}, stored as {array:?}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn json_is_v2(json: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Format {
@@ -253,6 +300,7 @@ fn parse_metadata(json: &str) -> Result<ArrayMetadata> {
     if value.get("node_type").is_some_and(|node| node == "group") {
         return Err(Error::invalid("the metadata is a group's"));
     }
+    check_byte_orders(&value)?;
     if value.get("dtype").is_some_and(serde_json::Value::is_array) {
         return Err(Error::unsupported("structured data types"));
     }

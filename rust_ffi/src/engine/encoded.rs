@@ -2,67 +2,127 @@
 
 use std::sync::Arc;
 
+use super::Dims;
 use super::array::Array;
+use super::budget::Turn;
 use super::error::{Result, contain};
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
-use super::remote;
+use super::remote::{self, Fetcher};
+use super::scratch;
 use super::stats::Counter;
-use crate::storage::{Backend, LocalStore, RemoteStore};
+use crate::storage::{Backend, LocalStore, RemoteStore, Want};
 
-/// Read one chunk's bytes as stored. Completes with [`Output::Bytes`], or [`Output::Nothing`] when it is missing.
+/// Read one chunk's bytes as stored, or, with `inner`, those of an inner chunk, whose index counts inner chunks over the
+/// whole array. Completes with [`Output::Bytes`], or [`Output::Nothing`] when it is missing.
 pub fn read_encoded_chunk(
     array: &Arc<Array>,
     index: &[u64],
+    inner: bool,
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
-    array.check_chunk_index(index)?;
+    let chunk = Chunk::new(array, index, inner)?;
     let live = array.store().runtime().live();
     let pool = live.pool()?;
     let io = matches!(array.store().backend(), Backend::Remote(_)).then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let (array, key) = (array.clone(), array.chunk_key(index));
     match io {
         None => {
             let job = move || {
-                let Backend::Local(store) = array.store().backend() else { unreachable!("looked above") };
-                finish(&completer, contain(|| from_file(store, &key, &completer)));
+                let Backend::Local(store) = chunk.array.store().backend() else {
+                    unreachable!("looked above")
+                };
+                chunk.finish(&completer, contain(|| chunk.from_file(store, completer.operation())));
             };
             pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
         }
         Some(io) => drop(io.spawn(async move {
-            let Backend::Remote(store) = array.store().backend() else { unreachable!("looked above") };
+            let Backend::Remote(store) = chunk.array.store().backend() else { unreachable!("looked above") };
             let token = completer.operation().token().clone();
             // None: cancelled.
-            let fetched = token.run_until_cancelled(from_network(store, &key, completer.operation())).await;
-            finish(&completer, fetched.unwrap_or(Ok(None)));
+            let fetched = token.run_until_cancelled(chunk.from_network(store, completer.operation())).await;
+            chunk.finish(&completer, fetched.unwrap_or(Ok(None)));
         })),
     }
     Ok(operation)
 }
 
-fn finish(completer: &Completer, outcome: Result<Option<Vec<u8>>>) {
-    let operation = completer.operation();
-    match outcome {
-        _ if operation.skip() => {}
-        Ok(None) => {}
-        Ok(Some(bytes)) => completer.set_output(Output::Bytes(bytes)),
-        Err(error) => operation.fail(error),
-    }
+/// The chunk that is wanted.
+struct Chunk {
+    array: Arc<Array>,
+    key: String,
+    /// The stored object's place in the grid.
+    cell: Dims<u64>,
+    /// Of an inner chunk, its place in the shard.
+    inner: Option<Dims<u64>>,
 }
 
-fn from_file(store: &LocalStore, key: &str, completer: &Completer) -> Result<Option<Vec<u8>>> {
-    let operation = completer.operation();
-    if operation.skip() {
-        return Ok(None);
+impl Chunk {
+    fn new(array: &Arc<Array>, index: &[u64], inner: bool) -> Result<Self> {
+        let (cell, inner) = if inner {
+            let (cell, inner) = array.locate_inner_chunk(index)?;
+            (cell, Some(inner))
+        } else {
+            array.check_chunk_index(index)?;
+            (index.into(), None)
+        };
+        Ok(Self { array: array.clone(), key: array.chunk_key(&cell), cell, inner })
     }
-    operation.count(Counter::Requests, 1);
-    let bytes = store.get(key)?;
-    operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
-    Ok(bytes)
-}
 
-async fn from_network(store: &RemoteStore, key: &str, operation: &Operation) -> Result<Option<Vec<u8>>> {
-    let value = remote::get_value(store, key, operation).await?;
-    Ok(value.map(|value| value.buffer.bytes().to_vec()))
+    fn finish(&self, completer: &Completer, outcome: Result<Option<Vec<u8>>>) {
+        let operation = completer.operation();
+        match outcome {
+            _ if operation.skip() => {}
+            Ok(None) => {}
+            Ok(Some(bytes)) => completer.set_output(Output::Bytes(bytes)),
+            Err(error) => operation.fail(error.with_key(self.array.store().url(), &self.key)),
+        }
+    }
+
+    fn from_file(&self, store: &LocalStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
+        if operation.skip() {
+            return Ok(None);
+        }
+        operation.count(Counter::Requests, 1);
+        let bytes = match &self.inner {
+            None => store.get(&self.key)?,
+            Some(inner) => self.inner_from_file(store, inner)?,
+        };
+        operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
+        Ok(bytes)
+    }
+
+    fn inner_from_file(&self, store: &LocalStore, inner: &[u64]) -> Result<Option<Vec<u8>>> {
+        let Some(file) = store.open(&self.key)? else { return Ok(None) };
+        let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard");
+        let range = layout.index_range(file.size())?;
+        let index = scratch::with(|scratch| {
+            let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
+            file.read_at(encoded, range.start)?;
+            layout.decode_index(encoded, &mut scratch.decoded, file.size())
+        })?;
+        let Some(range) = index.range(inner)? else { return Ok(None) };
+        // Within the file's size, so this is no more than there is.
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        file.read_at(&mut bytes, range.start)?;
+        Ok(Some(bytes))
+    }
+
+    async fn from_network(&self, store: &RemoteStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
+        let fetched = match &self.inner {
+            None => remote::get_value(store, &self.key, operation).await?,
+            Some(inner) => {
+                let fetcher =
+                    Fetcher { store, key: &self.key, operation, turn: &Turn::new(0, 0), decoded: 0 };
+                let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard").into_owned();
+                let Some(cached) = fetcher.index(self.array.store().id(), &layout).await? else {
+                    return Ok(None);
+                };
+                let Some(range) = cached.index.range(inner)? else { return Ok(None) };
+                let n = range.end - range.start;
+                fetcher.get(Want::Range(range), n, n).await?.map(|(fetched, _)| fetched)
+            }
+        };
+        Ok(fetched.map(|fetched| fetched.buffer.bytes().to_vec()))
+    }
 }

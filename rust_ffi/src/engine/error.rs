@@ -79,11 +79,11 @@ impl Error {
         Self::new(Status::Panic, format_args!("internal error (a panic was caught): {text}"))
     }
 
-    /// The same error, said to be about `key`, unless it names one already.
+    /// The same error, said to be about `key` of the store at `url`, unless it names a key already.
     #[must_use]
-    pub fn with_key(mut self, key: &str) -> Self {
+    pub fn with_key(mut self, url: &str, key: &str) -> Self {
         if self.key.is_none() {
-            self.message = format!("{key}: {}", self.message).into();
+            self.message = format!("{url}/{key}: {}", self.message).into();
             self.key = Some(key.into());
         }
         self

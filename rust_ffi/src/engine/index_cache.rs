@@ -11,7 +11,7 @@ use super::shard::ShardIndex;
 
 /// A shard as its index describes it.
 pub struct CachedIndex {
-    pub index: ShardIndex,
+    pub index: Arc<ShardIndex>,
     /// Of the shard that the index was read from.
     pub etag: Option<String>,
 }

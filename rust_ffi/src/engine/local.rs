@@ -26,7 +26,7 @@ pub(super) fn read_object(
         None => read_chunk(job, store, &key, cell, pieces),
         Some(layout) => read_shard(job, store, &key, &layout, pieces, done),
     };
-    read.map_err(|error| error.with_key(&key))
+    read.map_err(|error| error.with_key(array.store().url(), &key))
 }
 
 fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {

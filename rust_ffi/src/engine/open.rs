@@ -81,7 +81,8 @@ impl Opening {
             Found::V3(json) => from_v3(&self.store, &self.path, &json),
             Found::V2 { zarray, zattrs } => {
                 let key = || join(&self.path, ".zattrs");
-                let json = with_attributes(&zarray, zattrs).map_err(|error| error.with_key(&key()))?;
+                let json = with_attributes(&zarray, zattrs)
+                    .map_err(|error| error.with_key(self.store.url(), &key()))?;
                 Array::from_metadata(&self.store, &self.path, &json)
             }
         }
@@ -134,7 +135,8 @@ impl Opening {
             }
         };
         let text = |bytes| {
-            String::from_utf8(bytes).map_err(|_| Error::invalid("metadata is not UTF-8").with_key(&key))
+            String::from_utf8(bytes)
+                .map_err(|_| Error::invalid("metadata is not UTF-8").with_key(self.store.url(), &key))
         };
         bytes.map(text).transpose()
     }

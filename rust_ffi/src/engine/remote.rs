@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::Semaphore;
 
-use super::budget::{BytesPermit, RequestPermit};
+use super::budget::{BytesPermit, RequestPermit, Turn};
 use super::error::{Error, Result, contain};
 use super::index_cache::CachedIndex;
 use super::merge::merge;
@@ -96,7 +96,7 @@ impl Object {
             None => self.read_chunk(store, &key).await,
             Some(layout) => self.read_shard(store, &key, &layout).await,
         };
-        read.map_err(|error| error.with_key(&key))
+        read.map_err(|error| error.with_key(array.store().url(), &key))
     }
 
     /// An object of a batch that has both kinds of stores.
@@ -129,7 +129,8 @@ impl Object {
             let place = |scratch: &mut scratch::Scratch| {
                 job.placer().place(&codec, &job.layout(pieces), fetched.buffer.bytes(), &mut scratch.decoded)
             };
-            scratch::with(place).map_err(|error| error.with_key(&key))
+            let url = job.array(pieces).store().url();
+            scratch::with(place).map_err(|error| error.with_key(url, &key))
         });
         Ok(())
     }
@@ -215,13 +216,11 @@ impl Object {
         let job = self.job();
         let live = job.operation().live();
         let id = job.array(&self.pieces).store().id();
-        let Some(cached) =
-            live.indexes.get(id, key, async || self.fetch_index(store, key, layout).await).await?
-        else {
+        let Some(cached) = self.fetcher(store, key)?.index(id, layout).await? else {
             self.fill_shard(plan.count());
             return Ok(());
         };
-        let index = Arc::new(cached.index.clone());
+        let index = cached.index.clone();
         let (mut wanted, mut missing) = (vec![], vec![]);
         for unit in 0..plan.count() {
             let (cell, _) = plan.cell(unit, |region| job.strides(region));
@@ -280,25 +279,6 @@ impl Object {
         self.pool.submit(&self.job().lane, Arc::new(shard), units);
     }
 
-    async fn fetch_index(
-        &self,
-        store: &RemoteStore,
-        key: &str,
-        layout: &ShardLayout,
-    ) -> Result<Option<CachedIndex>> {
-        let len = layout.index_len();
-        let want = if layout.index_at_end() { Want::Suffix(len) } else { Want::Range(0..len) };
-        let Some((fetched, _permit)) = self.fetch(store, key, want, len, len).await? else {
-            return Ok(None);
-        };
-        if fetched.range.end - fetched.range.start != len {
-            // Too short for an index: let the check of the range say so.
-            layout.index_range(fetched.len)?;
-        }
-        let index = decode_index(layout, fetched.buffer.bytes(), fetched.len)?;
-        Ok(Some(CachedIndex { index, etag: fetched.etag }))
-    }
-
     /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
     async fn fetch(
         &self,
@@ -308,14 +288,51 @@ impl Object {
         estimate: u64,
         most: u64,
     ) -> Result<Option<(Fetched, BytesPermit)>> {
+        self.fetcher(store, key)?.get(want, estimate, most).await
+    }
+
+    fn fetcher<'a>(&'a self, store: &'a RemoteStore, key: &'a str) -> Result<Fetcher<'a>> {
         let job = self.job();
-        let live = job.operation().live();
         // What the decoder of this object holds besides: the decoded chunk.
         let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.decoded_len() as u64;
-        let (bytes, request) = job.turn.wait(&live.budget, estimate.saturating_add(decoded)).await;
-        let mut request = Request::new(job.operation(), bytes, request, decoded);
-        let fetched = store.get(key, want, most, &live.buffers, &mut request).await?;
+        Ok(Fetcher { store, key, operation: job.operation(), turn: &job.turn, decoded })
+    }
+}
+
+/// Makes requests for one object on behalf of one operation.
+pub(super) struct Fetcher<'a> {
+    pub store: &'a RemoteStore,
+    pub key: &'a str,
+    pub operation: &'a Operation,
+    pub turn: &'a Turn,
+    /// Bytes that will be held besides the response's.
+    pub decoded: u64,
+}
+
+impl Fetcher<'_> {
+    /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
+    pub async fn get(&self, want: Want, estimate: u64, most: u64) -> Result<Option<(Fetched, BytesPermit)>> {
+        let live = self.operation.live();
+        let (bytes, request) = self.turn.wait(&live.budget, estimate.saturating_add(self.decoded)).await;
+        let mut request = Request::new(self.operation, bytes, request, self.decoded);
+        let fetched = self.store.get(self.key, want, most, live, &mut request).await?;
         Ok(fetched.map(|fetched| (fetched, request.bytes())))
+    }
+
+    /// The index of a shard, kept or fetched; `None` when there is no shard.
+    pub async fn index(&self, store_id: u64, layout: &ShardLayout) -> Result<Option<Arc<CachedIndex>>> {
+        let indexes = &self.operation.live().indexes;
+        indexes.get(store_id, self.key, async || self.fetch_index(layout).await).await
+    }
+
+    async fn fetch_index(&self, layout: &ShardLayout) -> Result<Option<CachedIndex>> {
+        let len = layout.index_len();
+        let want = if layout.index_at_end() { Want::Suffix(len) } else { Want::Range(0..len) };
+        let Some((fetched, _permit)) = self.get(want, len, len).await? else { return Ok(None) };
+        // A shard too short for an index is refused here.
+        layout.index_range(fetched.len)?;
+        let index = Arc::new(decode_index(layout, fetched.buffer.bytes(), fetched.len)?);
+        Ok(Some(CachedIndex { index, etag: fetched.etag }))
     }
 }
 
@@ -325,12 +342,13 @@ fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Result<ShardI
 }
 
 /// Get a whole value that is not part of a planned read.
-pub async fn get_value(store: &RemoteStore, key: &str, operation: &Operation) -> Result<Option<Fetched>> {
-    let live = operation.live();
-    let turn = super::budget::Turn::new(0, 0);
-    let (bytes, request) = turn.wait(&live.budget, 1).await;
-    let mut request = Request::new(operation, bytes, request, 0);
-    store.get(key, Want::All, MOST_UNBOUNDED, &live.buffers, &mut request).await
+pub(super) async fn get_value(
+    store: &RemoteStore,
+    key: &str,
+    operation: &Operation,
+) -> Result<Option<Fetched>> {
+    let fetcher = Fetcher { store, key, operation, turn: &Turn::new(0, 0), decoded: 0 };
+    Ok(fetcher.get(Want::All, 1, MOST_UNBOUNDED).await?.map(|(fetched, _)| fetched))
 }
 
 /// A request under way: counts it, and what it holds.

@@ -17,6 +17,7 @@ use super::fork::{self, PerProcess};
 use super::index_cache::IndexCache;
 use super::pool::CodecPool;
 use super::stats::{Counters, Gauge};
+use crate::storage::ClientCache;
 
 /// Limits that the user may set; 0 means the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +117,7 @@ pub struct Live {
     pub budget: Budget,
     pub buffers: Arc<BufferPool>,
     pub indexes: IndexCache,
+    pub clients: ClientCache,
     pub counters: Counters,
     /// Bytes held in flight, encoded and decoded.
     pub bytes: Gauge,
@@ -147,6 +149,7 @@ impl Live {
             budget: Budget::new(config.max_requests, config.max_bytes),
             buffers: Arc::new(BufferPool::new(config.max_bytes / 4)),
             indexes: IndexCache::new(config.index_cache_bytes),
+            clients: ClientCache::default(),
             closing: AtomicBool::new(closing),
             counters: Counters::default(),
             bytes: Gauge::default(),

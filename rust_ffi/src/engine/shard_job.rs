@@ -89,7 +89,8 @@ impl Work for ShardJob {
         let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
         let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
         job.guarded(&pieces, || {
-            self.read_inner_chunk(&cell, &pieces).map_err(|error| error.with_key(&self.key))
+            self.read_inner_chunk(&cell, &pieces)
+                .map_err(|error| error.with_key(self.array.store().url(), &self.key))
         });
     }
 }

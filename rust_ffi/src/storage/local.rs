@@ -49,13 +49,22 @@ impl LocalStore {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| Error::memory(len, key))?;
         bytes.resize(len, 0);
-        file.read_at(&mut bytes, 0).map_err(|error| error.with_key(key))?;
+        file.read_at(&mut bytes, 0).map_err(|error| self.located(key, error))?;
         Ok(Some(bytes))
     }
 
     fn error(&self, key: &str, doing: &str, error: &std::io::Error) -> Error {
         let path = self.root.join(key);
-        Error::new(Status::Io, format_args!("cannot {doing} {}: {error}", path.display())).with_key(key)
+        let mut failure = Error::new(Status::Io, format_args!("cannot {doing} {}: {error}", path.display()));
+        failure.key = Some(key.into());
+        failure
+    }
+
+    /// An error said to be about a key.
+    fn located(&self, key: &str, error: Error) -> Error {
+        let mut error = error.prefixed(format_args!("{}: ", self.root.join(key).display()));
+        error.key = Some(key.into());
+        error
     }
 }
 

@@ -1,11 +1,12 @@
 //! Stores: where the bytes are. A URL becomes a [`Store`], without any I/O.
 
+mod clients;
 mod local;
 mod options;
 mod remote;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,7 @@ use url::Url;
 use crate::engine::error::{Error, Result};
 use crate::engine::runtime::Runtime;
 
+pub use clients::ClientCache;
 pub use local::{LocalFile, LocalStore};
 pub use remote::{Fetched, Observer, RemoteStore, Want};
 
@@ -40,11 +42,11 @@ impl Store {
     /// # Errors
     /// When the URL or an option is not understood.
     pub fn open(runtime: &Arc<Runtime>, url: &str, options: &BTreeMap<String, String>) -> Result<Arc<Self>> {
-        let parsed = parse(url)?;
+        let (parsed, path) = parse(url)?;
         let backend = match parsed.scheme() {
-            "file" => local(&parsed, options)?,
+            "file" => local(&parsed, path, options)?,
             "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss" | "http" | "https" | "memory" => {
-                Backend::Remote(RemoteStore::new(parsed.clone(), options)?)
+                Backend::Remote(RemoteStore::new(parsed.clone(), options, &runtime.live().clients)?)
             }
             scheme => {
                 return Err(Error::unsupported(format_args!(
@@ -88,25 +90,27 @@ fn display_url(url: &Url) -> String {
     shown.as_str().trim_end_matches('/').to_owned()
 }
 
-/// A URL as it is, a plain path as a `file:` URL.
-fn parse(text: &str) -> Result<Url> {
+/// A URL as it is, a plain path as a `file:` URL, besides the path itself.
+fn parse(text: &str) -> Result<(Url, Option<PathBuf>)> {
     if text.is_empty() {
         return Err(Error::invalid("a store needs a URL or a path, not an empty string"));
     }
     if text.contains("://") {
-        return Url::parse(text).map_err(|e| Error::invalid(format_args!("not a URL: {e}: {text:?}")));
+        let url = Url::parse(text).map_err(|e| Error::invalid(format_args!("not a URL: {e}: {text:?}")))?;
+        return Ok((url, None));
     }
     let path = std::path::absolute(Path::new(text))
         .map_err(|e| Error::invalid(format_args!("{text}: cannot be made an absolute path: {e}")))?;
-    Url::from_file_path(&path).map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))
+    let url = Url::from_file_path(&path)
+        .map_err(|()| Error::invalid(format_args!("{text}: not a path that has a URL")))?;
+    Ok((url, Some(path)))
 }
 
-fn local(url: &Url, options: &BTreeMap<String, String>) -> Result<Backend> {
+fn local(url: &Url, path: Option<PathBuf>, options: &BTreeMap<String, String>) -> Result<Backend> {
     if let Some(option) = options.keys().next() {
         return Err(Error::invalid(format_args!("{url}: unknown option {option:?}: file stores have none")));
     }
-    let root = url
-        .to_file_path()
-        .map_err(|()| Error::invalid(format_args!("{url}: not an absolute path on this machine")))?;
+    let from_url = |()| Error::invalid(format_args!("{url}: not an absolute path on this machine"));
+    let root = path.map_or_else(|| url.to_file_path().map_err(from_url), Ok)?;
     Ok(Backend::Local(LocalStore::new(root)))
 }

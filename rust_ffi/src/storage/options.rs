@@ -40,20 +40,32 @@ fn invalid(url: &Url, error: &dyn std::fmt::Display) -> Error {
     Error::invalid(format_args!("{}: {error}", super::display_url(url)))
 }
 
+/// The environment's variables that concern stores of this scheme.
+pub fn environment(url: &Url) -> impl Iterator<Item = (String, String)> {
+    let prefixes: &[&str] = match url.scheme() {
+        "s3" | "s3a" => &["AWS_"],
+        "gs" => &["GOOGLE_", "SERVICE_ACCOUNT"],
+        "az" | "adl" | "azure" | "abfs" | "abfss" => &["AZURE_", "MSI_ENDPOINT", "IDENTITY_"],
+        _ => &[],
+    };
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os()
+        .filter_map(text)
+        .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+}
+
 /// Apply the environment's options, then the user's, then what is ours.
 macro_rules! configured {
-    ($builder:expr, $prefix:expr, $url:expr, $options:expr) => {{
+    ($builder:expr, $url:expr, $options:expr) => {{
         let options: &Options<'_> = $options;
         let mut builder = $builder.with_retry(options.retry.clone());
         if let Some(client) = &options.client {
             builder = builder.with_client_options(client.clone());
         }
-        for (name, value) in std::env::vars_os() {
-            let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
-                continue;
-            };
-            let ours = $prefix.iter().any(|prefix: &&str| name.starts_with(prefix));
-            if let (true, Ok(key)) = (ours, name.to_ascii_lowercase().parse()) {
+        for (name, value) in environment($url) {
+            if let Ok(key) = name.to_ascii_lowercase().parse() {
                 builder = builder.with_config(key, value);
             }
         }
@@ -83,24 +95,21 @@ impl Client {
         let store: Arc<dyn ObjectStore> = match scheme {
             ObjectStoreScheme::AmazonS3 => {
                 let builder = AmazonS3Builder::new().with_url(url.as_str());
-                Arc::new(configured!(builder, ["AWS_"], url, &options).build().map_err(failed)?)
+                Arc::new(configured!(builder, url, &options).build().map_err(failed)?)
             }
             ObjectStoreScheme::GoogleCloudStorage => {
                 let builder = GoogleCloudStorageBuilder::new().with_url(url.as_str());
-                let prefixes = ["GOOGLE_", "SERVICE_ACCOUNT"];
-                Arc::new(configured!(builder, prefixes, url, &options).build().map_err(failed)?)
+                Arc::new(configured!(builder, url, &options).build().map_err(failed)?)
             }
             ObjectStoreScheme::MicrosoftAzure => {
                 let builder = MicrosoftAzureBuilder::new().with_url(url.as_str());
-                let prefixes = ["AZURE_", "MSI_ENDPOINT", "IDENTITY_"];
-                let store = configured!(builder, prefixes, url, &options).build().map_err(failed)?;
+                let store = configured!(builder, url, &options).build().map_err(failed)?;
                 return Ok(Self { store: Arc::new(store), takes_suffixes: false });
             }
             ObjectStoreScheme::Http => {
                 let allow_http = object_store::ClientConfigKey::AllowHttp;
                 let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]);
-                let none: [&str; 0] = [];
-                let builder = configured!(builder, none, url, &options);
+                let builder = configured!(builder, url, &options);
                 Arc::new(builder.with_config(allow_http, "true").build().map_err(failed)?)
             }
             other => {

@@ -10,10 +10,11 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use super::clients::{ClientCache, ClientKey};
 use super::options::Client;
 use crate::engine::buffers::{Buffer, BufferPool};
 use crate::engine::error::{Error, Result, Status};
-use crate::engine::fork::PerProcess;
+use crate::engine::runtime::Live;
 
 /// A store across the network, or in memory.
 pub struct RemoteStore {
@@ -21,8 +22,9 @@ pub struct RemoteStore {
     /// Where the store's root is, in the bucket or on the server.
     root: Path,
     options: BTreeMap<String, String>,
-    /// Connections do not survive a fork.
-    client: PerProcess<Client>,
+    client: ClientKey,
+    /// A store in memory is its own client; others share theirs, which do not survive a fork.
+    memory: Option<Arc<Client>>,
     /// The server has answered a range request with the whole object.
     ignores_ranges: AtomicBool,
 }
@@ -56,23 +58,24 @@ pub trait Observer: Sync {
 
 impl RemoteStore {
     /// No I/O; but whatever can be known to be wrong with the options is.
-    pub fn new(url: Url, options: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn new(url: Url, options: &BTreeMap<String, String>, clients: &ClientCache) -> Result<Self> {
         let root = super::options::root(&url)?;
-        let client = Client::new(&url, options)?;
-        let store = Self {
-            url,
-            root,
-            options: options.clone(),
-            client: PerProcess::default(),
-            ignores_ranges: AtomicBool::new(false),
+        let client = ClientKey::new(&url, options);
+        let memory = if url.scheme() == "memory" {
+            Some(Arc::new(Client::new(&url, options)?))
+        } else {
+            clients.get(&client, &url, options)?;
+            None
         };
-        let first = std::cell::Cell::new(Some(client));
-        store.client.get_or_make(|| first.take().map_or_else(|| store.make_client(), Ok))?;
-        Ok(store)
+        let ignores_ranges = AtomicBool::new(false);
+        Ok(Self { url, root, options: options.clone(), client, memory, ignores_ranges })
     }
 
-    fn make_client(&self) -> Result<Client> {
-        Client::new(&self.url, &self.options)
+    fn client(&self, live: &Live) -> Result<Arc<Client>> {
+        match &self.memory {
+            Some(client) => Ok(client.clone()),
+            None => live.clients.get(&self.client, &self.url, &self.options),
+        }
     }
 
     /// Whether ranges are of no use here: each costs the whole value.
@@ -90,10 +93,10 @@ impl RemoteStore {
         key: &str,
         want: Want,
         most: u64,
-        buffers: &Arc<BufferPool>,
+        live: &Live,
         observer: &mut impl Observer,
     ) -> Result<Option<Fetched>> {
-        let client = self.client.get_or_make(|| self.make_client())?;
+        let (client, buffers) = (self.client(live)?, &live.buffers);
         let failed = |error: object_store::Error| self.error(key, &error);
         let path = self.path(key)?;
         let range = match &want {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use zarrs::array::BytesRepresentation;
 use zarrs::array::codec::api::{BytesToBytesCodecTraits, CodecOptions};
-use zarrs::array::codec::{BloscCodec, Bz2Codec, Crc32cCodec, GzipCodec, ZlibCodec, ZstdCodec};
+use zarrs::array::codec::{
+    BloscCodec, Bz2Codec, Crc32cCodec, Fletcher32Codec, GzipCodec, ZlibCodec, ZstdCodec,
+};
 
 use super::super::error::{Error, Result};
 use super::super::scratch::PageBuf;
@@ -21,6 +23,7 @@ pub enum Step {
     Zlib,
     Bz2,
     Crc32c,
+    Fletcher32,
     /// Through zarrs.
     Other(Arc<dyn BytesToBytesCodecTraits>),
 }
@@ -35,6 +38,7 @@ impl Step {
             () if any.is::<ZlibCodec>() => Self::Zlib,
             () if any.is::<Bz2Codec>() => Self::Bz2,
             () if any.is::<Crc32cCodec>() => Self::Crc32c,
+            () if any.is::<Fletcher32Codec>() => Self::Fletcher32,
             () => Self::Other(codec.clone()),
         }
     }
@@ -47,6 +51,7 @@ impl Step {
             Self::Zlib => "zlib",
             Self::Bz2 => "bz2",
             Self::Crc32c => "crc32c",
+            Self::Fletcher32 => "fletcher32",
             Self::Other(_) => "codec",
         }
     }
@@ -60,7 +65,9 @@ impl Step {
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
             Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
             Self::Bz2 => read_all(bzip2::read::MultiBzDecoder::new(input), out),
-            Self::Crc32c | Self::Other(_) => unreachable!("decoded without a buffer of ours"),
+            Self::Crc32c | Self::Fletcher32 | Self::Other(_) => {
+                unreachable!("decoded without a buffer of ours")
+            }
         };
         result.map_err(|text| {
             let (name, n) = (self.name(), input.len());
@@ -125,8 +132,9 @@ pub fn decode<'a>(
             At::Owned(bytes) => (&bytes[..], first, 0),
         };
         at = match step {
-            Step::Crc32c => {
-                let len = checked_crc32c(current)?.len();
+            Step::Crc32c | Step::Fletcher32 => {
+                let checksum = if matches!(step, Step::Crc32c) { crc32c::crc32c } else { fletcher32 };
+                let len = checked(current, step.name(), checksum)?.len();
                 match at {
                     At::Input(start, _) => At::Input(start, start + len),
                     At::Buffer(buffer, start, _) => At::Buffer(buffer, start, start + len),
@@ -166,18 +174,34 @@ pub fn wrong_length(got: usize, expected: usize) -> Error {
     Error::codec(format_args!("the chunk decodes to {got} bytes, expected {expected}"))
 }
 
-/// The bytes before a crc32c checksum that holds.
-fn checked_crc32c(input: &[u8]) -> Result<&[u8]> {
+/// The bytes before a checksum that holds.
+fn checked<'a>(input: &'a [u8], name: &str, checksum: impl Fn(&[u8]) -> u32) -> Result<&'a [u8]> {
     let Some((bytes, stored)) = input.split_last_chunk::<4>() else {
-        return Err(Error::codec(format_args!("{} bytes are too few for a crc32c checksum", input.len())));
+        return Err(Error::codec(format_args!("{} bytes are too few for a {name} checksum", input.len())));
     };
-    let (stored, computed) = (u32::from_le_bytes(*stored), crc32c::crc32c(bytes));
+    let (stored, computed) = (u32::from_le_bytes(*stored), checksum(bytes));
     if stored != computed {
         return Err(Error::codec(format_args!(
-            "crc32c checksum is {computed:#010x}, stored is {stored:#010x}"
+            "{name} checksum is {computed:#010x}, stored is {stored:#010x}"
         )));
     }
     Ok(bytes)
+}
+
+/// HDF5's variant of Fletcher's checksum: big-endian words, the last of which may be half there. Ours because zarrs'
+/// passes over a last odd byte.
+fn fletcher32(bytes: &[u8]) -> u32 {
+    let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+    let (mut sum1, mut sum2) = (0u32, 0u32);
+    // So many words can be summed without overflow.
+    for block in bytes.chunks(2 * 360) {
+        for word in block.chunks(2) {
+            sum1 += u32::from(word[0]) << 8 | u32::from(word.get(1).copied().unwrap_or(0));
+            sum2 += sum1;
+        }
+        (sum1, sum2) = (fold(sum1), fold(sum2));
+    }
+    fold(sum2) << 16 | fold(sum1)
 }
 
 fn zstd(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
