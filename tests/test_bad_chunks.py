@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 
 import numpy as np
@@ -86,6 +87,33 @@ def test_a_corrupt_chunk_is_a_codec_error_with_its_key_and_the_buffer_is_free_to
     assert caught.value.key == error.key
     stored.chunk_path(1, 2).write_bytes(good)
     np.testing.assert_array_equal(sync.read_into(buffer, array), stored.data)
+
+
+@pytest.mark.parametrize("codecs", [c for _, c, _ in CORRUPTIONS], ids=[name for name, _, _ in CORRUPTIONS])
+@pytest.mark.parametrize("shape", [(20, 9), (20, 11), (1, 1), (200, 100)], ids=str)
+def test_a_sound_chunk_of_another_shape_is_a_codec_error_with_its_key(shape, codecs, tmp_path):
+    stored = simple.store(tmp_path / "a", simple.random_array((60, 40)) + 1, (20, 10), codecs=codecs)
+    other = simple.store(tmp_path / "b", simple.random_array(shape) + 1, shape, codecs=codecs)
+    shutil.copy(other.chunk_path(0, 0), stored.chunk_path(1, 2))
+    array = sync.open_array(stored.path)
+    for selection in (..., np.s_[20:40, 20:30], np.s_[39, 29]):
+        with pytest.raises(zarrs_c.CodecError) as caught:
+            sync.read(array, selection)
+        assert caught.value.key == stored.chunk_key(1, 2)
+    np.testing.assert_array_equal(array[:, 30:], stored.data[:, 30:])
+
+
+def test_a_failure_stops_the_work_on_the_other_chunks(slow, tmp_path):
+    shutil.copytree(slow.path, tmp_path / "a", copy_function=os.link)
+    path = tmp_path / "a" / slow.chunk_key(3, 0)
+    path.unlink()
+    path.write_bytes(b"no gzip")
+    array = sync.open_array(tmp_path / "a")
+    before = zarrs_c.stats().chunks_decoded
+    with pytest.raises(zarrs_c.CodecError) as caught:
+        sync.read(array, np.s_[:, :: simple.STRIDE])
+    assert caught.value.key == slow.chunk_key(3, 0)
+    assert zarrs_c.stats().chunks_decoded - before < array.grid_shape[0] // 4
 
 
 def shard_index(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -144,3 +145,22 @@ def test_rectilinear_grids_are_read_by_their_own_chunk_shapes(case, codecs, tmp_
     for index in np.ndindex(*array.grid_shape):
         box = tuple(slice(sum(edges[d][:i]), sum(edges[d][: i + 1])) for d, i in enumerate(index))
         assert zarrs_c.sync.read(array, chunks=index).tobytes() == expected[box].tobytes(), index
+
+
+@pytest.mark.parametrize("case", range(len(RECTILINEAR)))
+def test_rectilinear_grids_that_zarr_python_writes_are_read_the_same(case, tmp_path):
+    zarr = pytest.importorskip("zarr", reason="zarr-python 3 needs Python 3.11")
+    if "rectilinear_chunks" not in zarr.config.get("array"):
+        pytest.skip(f"zarr-python {zarr.__version__} writes regular grids only")
+    shape, edges, _ = RECTILINEAR[case]
+    edges = [[*lengths[:-1], n - sum(lengths[:-1])] for lengths, n in zip(edges, shape, strict=True)]
+    with zarr.config.set({"array.rectilinear_chunks": True}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = zarr.create_array(
+            str(tmp_path / "a"), shape=shape, chunks=edges, dtype="f4", fill_value=float("nan")
+        )
+        theirs[shape[0] // 2 :] = np.random.default_rng(case).random(theirs[shape[0] // 2 :].shape)
+        expected = theirs[...]
+    array = zarrs_c.sync.open_array(tmp_path / "a")
+    assert array.chunks == tuple(map(tuple, edges))
+    check_selections(array, expected, case, tmp_path)

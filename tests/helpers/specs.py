@@ -6,6 +6,7 @@ codec chain, shape and layout is visited in turn, and what it is combined with i
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from dataclasses import dataclass, field, replace
 
@@ -211,6 +212,10 @@ CHAINS_V2 = [
         "zfpy", compressors=(v2("zfpy", mode=4, tolerance=0.01),), kinds="f", itemsizes=(4, 8), lossless=False
     ),
 ]
+
+if importlib.util.find_spec("zfpy") is None:  # it has no wheels for Python 3.13
+    CHAINS_V3 = [chain for chain in CHAINS_V3 if not chain.name.startswith("zfpy")]
+    CHAINS_V2 = [chain for chain in CHAINS_V2 if not chain.name.startswith("zfpy")]
 
 INDEX_CODECS = {
     "crc32c": [v3("bytes", endian="little"), CRC],
