@@ -4,6 +4,8 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 CARGO = $(PY) scripts/rust_env.py cargo
 PYTEST_ARGS ?=
+BENCHMARKS ?= benchmarks/remote.py
+BENCH_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -72,10 +74,8 @@ format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
 
-ifneq ($(wildcard benchmarks/Makefile),)
-bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers
-	$(MAKE) -C benchmarks PY=$(abspath $(PY))
-endif
+bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers, some minutes each
+	@for program in $(BENCHMARKS); do $(PY) $$program $(BENCH_ARGS) || exit; done
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*
