@@ -197,5 +197,8 @@ def read_many(
     regions: Iterable[_Region], *, max_requests: int | None = None, max_bytes: int | None = None
 ) -> Future[list[Any]]: ...
 def read_encoded_chunk(
-    array: Array, chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]
+    array: Array,
+    chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex],
+    *,
+    inner: bool = False,
 ) -> Future[EncodedChunk | None]: ...

@@ -7,7 +7,7 @@ from functools import partial
 
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from zarrs_c._array cimport MAX_NDIM, Array, format_option, path_bytes, wrap_array
 from zarrs_c._batch cimport Batch, make_batch
@@ -227,24 +227,27 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
     return pending.future
 
 
-def read_encoded_chunk(array, chunk_index):
+def read_encoded_chunk(array, chunk_index, *, inner=False):
     """Read a chunk (or shard) as stored, not decoded: a future of an `EncodedChunk`, or of None if missing.
 
     chunk_index: the chunk's indices in the grid, one for each dimension, from 0. Raises SelectionError for
     others.
+    inner: whether `chunk_index` counts the inner chunks of a sharded array, over the whole array. Raises
+    UnsupportedError for an array that is not sharded.
     """
     cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
     cdef zrc_sink sink
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
     cdef Bridge bridge
     loop = running_loop()
-    parse_chunk_index(opened, chunk_index, index)
+    parse_chunk_index(opened, chunk_index, inner, index, &flags)
     cdef _EncodedPending pending = _EncodedPending.__new__(_EncodedPending)
     bridge = bridge_of(loop)
     bridge.begin(pending, loop, None, &sink)
-    status = zrc_read_encoded_chunk_async(opened.ptr, index, &sink, &pending.op, &error)
+    status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, &sink, &pending.op, &error)
     if status != ZRC_OK:
         bridge.abandon(pending)
         raise take_error(status, error)

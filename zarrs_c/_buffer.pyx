@@ -33,7 +33,7 @@ cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layou
     _refuse_variable(array)
     if not isinstance(buf, ndarray):
         viewed = _view(buf)
-        if viewed.ndim == 1 and viewed.format in ("B", "b", "c") and viewed.c_contiguous:
+        if viewed.ndim == 1 and viewed.format.lstrip("@=<>!") in ("B", "b", "c") and viewed.c_contiguous:
             if _acquire_bytes(viewed, array, box, view, layout):
                 return 0
         buf = _as_array(viewed)

@@ -181,9 +181,10 @@ cdef extern from "zarrs_c.h" nogil:
     zrc_status zrc_read_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
                               const zrc_io_options *options, const zrc_sink *sink, zrc_op **op,
                               zrc_error **error) noexcept
-    zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, zrc_buf **out,
-                                      zrc_error **error) noexcept
-    zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index,
+    const uint32_t ZRC_CHUNK_INNER
+    zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags,
+                                      zrc_buf **out, zrc_error **error) noexcept
+    zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
                                             const zrc_sink *sink, zrc_op **op, zrc_error **error) noexcept
     const uint8_t *zrc_buf_data(const zrc_buf *buf) noexcept
     size_t zrc_buf_len(const zrc_buf *buf) noexcept

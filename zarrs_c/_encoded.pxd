@@ -1,4 +1,4 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from zarrs_c._array cimport Array
 from zarrs_c._capi cimport zrc_buf
@@ -10,4 +10,6 @@ cdef class EncodedChunk:
 
 
 cdef object wrap_encoded(zrc_buf *ptr)
-cdef int parse_chunk_index(Array array, object chunk_index, uint64_t *index) except -1
+cdef int parse_chunk_index(
+    Array array, object chunk_index, object inner, uint64_t *index, uint32_t *flags
+) except -1

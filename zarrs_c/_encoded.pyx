@@ -2,13 +2,12 @@
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from zarrs_c._array cimport MAX_NDIM, Array
-from zarrs_c._capi cimport zrc_array_grid_shape, zrc_buf, zrc_buf_data, zrc_buf_free, zrc_buf_len
-from zarrs_c._status cimport check
+from zarrs_c._array cimport Array
+from zarrs_c._capi cimport ZRC_CHUNK_INNER, zrc_buf, zrc_buf_data, zrc_buf_free, zrc_buf_len
 
-from zarrs_c._errors import SelectionError
+from zarrs_c._errors import SelectionError, UnsupportedError
 
 cdef object _TOKEN = object()  # known to `wrap_encoded` alone: a chunk always has a handle
 
@@ -52,23 +51,32 @@ cdef object wrap_encoded(zrc_buf *ptr):
     return chunk
 
 
-cdef int parse_chunk_index(Array array, object chunk_index, uint64_t *index) except -1:
+cdef int parse_chunk_index(
+    Array array, object chunk_index, object inner, uint64_t *index, uint32_t *flags
+) except -1:
     """A chunk's index in the grid: as many integers as the array has dimensions (one may stand alone)."""
-    cdef uint64_t grid[MAX_NDIM]
     cdef int axis
     items = tuple(chunk_index) if isinstance(chunk_index, (tuple, list)) else (chunk_index,)
     if len(items) != array.rank:
         raise SelectionError(
             f"a chunk's index has {array.rank} integers in arrays of shape {array.shape}: not {chunk_index!r}"
         )
-    check(zrc_array_grid_shape(array.ptr, grid, MAX_NDIM), NULL)
+    flags[0] = ZRC_CHUNK_INNER if inner else 0
+    grid = _inner_grid(array) if inner else array.grid_shape
     for axis, item in enumerate(items):
         if isinstance(item, bool) or not hasattr(item, "__index__"):
             raise SelectionError(f"a chunk's index must be of integers, not {item!r} ({type(item).__name__})")
         number = item.__index__()
         if not 0 <= number < grid[axis]:
-            raise SelectionError(
-                f"there is no chunk {chunk_index!r}: the grid of chunks has the shape {array.grid_shape}"
-            )
+            kind = "inner chunk" if inner else "chunk"
+            raise SelectionError(f"there is no {kind} {chunk_index!r}: the grid of {kind}s has the shape {grid}")
         index[axis] = number
     return 0
+
+
+cdef tuple _inner_grid(Array array):
+    """How many inner chunks there are along each dimension, over the whole array."""
+    lengths = array._inner_shape()
+    if lengths is None:
+        raise UnsupportedError(f"{array!r} is not sharded: it has no inner chunks")
+    return tuple([-(-length // inner) for length, inner in zip(array.shape, lengths)])

@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from zarrs_c._array cimport MAX_NDIM, Array, format_option, path_bytes, wrap_array
 from zarrs_c._batch cimport Batch, make_batch
@@ -146,15 +146,16 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
     return results
 
 
-def read_encoded_chunk(array, chunk_index):
+def read_encoded_chunk(array, chunk_index, *, inner=False):
     """Read a chunk as stored: an `EncodedChunk`, or None. `zarrs_c.read_encoded_chunk`, but blocking."""
     cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
     cdef zrc_op *op = NULL
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
-    parse_chunk_index(opened, chunk_index, index)
+    parse_chunk_index(opened, chunk_index, inner, index, &flags)
     with nogil:
-        status = zrc_read_encoded_chunk_async(opened.ptr, index, NULL, &op, &error)
+        status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
     check(status, error)
     return wrap_encoded(<zrc_buf *>_wait(op, _discard_encoded))

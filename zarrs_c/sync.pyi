@@ -55,5 +55,8 @@ def read_many(
     regions: Iterable[_Region], *, max_requests: int | None = None, max_bytes: int | None = None
 ) -> list[Any]: ...
 def read_encoded_chunk(
-    array: Array, chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]
+    array: Array,
+    chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex],
+    *,
+    inner: bool = False,
 ) -> EncodedChunk | None: ...
