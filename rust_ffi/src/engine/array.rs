@@ -173,7 +173,7 @@ impl Array {
         let located =
             (index.len() == inner.len()).then(|| (0..inner.len()).map(locate).collect::<Option<Vec<_>>>());
         let Some(located) = located.flatten() else {
-            let (shape, inner) = (self.shape(), &inner[..]);
+            let shape = self.shape();
             return Err(Error::invalid(format_args!(
                 "{name}: no inner chunk {index:?} in an array of shape {shape:?} with inner chunks of {inner:?}"
             )));

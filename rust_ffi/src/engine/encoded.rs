@@ -32,7 +32,7 @@ pub fn read_encoded_chunk(
                 let Backend::Local(store) = chunk.array.store().backend() else {
                     unreachable!("looked above")
                 };
-                chunk.finish(&completer, contain(|| chunk.from_file(store, completer.operation())));
+                chunk.finish(&completer, contain(|| chunk.read_file(store, completer.operation())));
             };
             pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
         }
@@ -40,7 +40,7 @@ pub fn read_encoded_chunk(
             let Backend::Remote(store) = chunk.array.store().backend() else { unreachable!("looked above") };
             let token = completer.operation().token().clone();
             // None: cancelled.
-            let fetched = token.run_until_cancelled(chunk.from_network(store, completer.operation())).await;
+            let fetched = token.run_until_cancelled(chunk.fetch(store, completer.operation())).await;
             chunk.finish(&completer, fetched.unwrap_or(Ok(None)));
         })),
     }
@@ -79,20 +79,20 @@ impl Chunk {
         }
     }
 
-    fn from_file(&self, store: &LocalStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
+    fn read_file(&self, store: &LocalStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
         if operation.skip() {
             return Ok(None);
         }
         operation.count(Counter::Requests, 1);
         let bytes = match &self.inner {
             None => store.get(&self.key)?,
-            Some(inner) => self.inner_from_file(store, inner)?,
+            Some(inner) => self.read_inner(store, inner)?,
         };
         operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
         Ok(bytes)
     }
 
-    fn inner_from_file(&self, store: &LocalStore, inner: &[u64]) -> Result<Option<Vec<u8>>> {
+    fn read_inner(&self, store: &LocalStore, inner: &[u64]) -> Result<Option<Vec<u8>>> {
         let Some(file) = store.open(&self.key)? else { return Ok(None) };
         let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard");
         let range = layout.index_range(file.size())?;
@@ -108,7 +108,7 @@ impl Chunk {
         Ok(Some(bytes))
     }
 
-    async fn from_network(&self, store: &RemoteStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
+    async fn fetch(&self, store: &RemoteStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
         let fetched = match &self.inner {
             None => remote::get_value(store, &self.key, operation).await?,
             Some(inner) => {
