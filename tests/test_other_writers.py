@@ -50,7 +50,7 @@ CHAINS = {
     "transposed-shards": [transpose(1, 0), sharding((3, 4), [BYTES, BLOSC])],
     "shards-in-shards": [sharding((8, 6), [sharding((4, 3), [BYTES, ZSTD])])],
 }
-DTYPES = ["bfloat16", "float16", "uint16", "int64", "complex64", "bool"]
+DTYPES = ["bfloat16", "float8_e5m2", "int4", "float16", "uint16", "int64", "complex64", "bool"]
 
 
 def write_by_tensorstore(path, data, chunks, codecs, fill_value):
@@ -87,7 +87,7 @@ def test_what_tensorstore_writes_is_read_the_same(dtype, chain, tmp_path):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
     rng = np.random.default_rng(7)
-    data = rng.integers(0, 2 if dtype.kind == "b" else 200, (31, 29)).astype(dtype)
+    data = rng.integers(0, {"bool": 2, "int4": 8}.get(dtype.name, 200), (31, 29)).astype(dtype)
     fill = {"bool": True, "complex64": [1.5, "NaN"]}.get(dtype.name, 3)
     expected = write_by_tensorstore(tmp_path / "a", data, (16, 12), CHAINS[chain], fill)
     array = zarrs_c.sync.open_array(tmp_path / "a")
