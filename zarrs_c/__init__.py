@@ -29,6 +29,7 @@ from zarrs_c._errors import (
     TimeoutError,
     UnsupportedError,
 )
+from zarrs_c._figures import OpStats, Progress
 from zarrs_c._paths import get_include, get_libraries, get_library_dirs, get_library_path
 from zarrs_c._runtime import Stats, abi_version, configure, version
 from zarrs_c._store import Store, open_store
@@ -47,7 +48,9 @@ __all__ = [
     "InvalidError",
     "MemoryError",
     "NotFoundError",
+    "OpStats",
     "PanicError",
+    "Progress",
     "SelectionError",
     "ShutdownError",
     "Stats",

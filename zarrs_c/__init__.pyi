@@ -1,7 +1,6 @@
 import builtins
 import sys
-from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import EllipsisType
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, final
@@ -11,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, Self
 
 from zarrs_c import sync as sync
+from zarrs_c._future import ReadFuture
 
 __all__ = [
     "Array",
@@ -23,7 +23,9 @@ __all__ = [
     "InvalidError",
     "MemoryError",
     "NotFoundError",
+    "OpStats",
     "PanicError",
+    "Progress",
     "SelectionError",
     "ShutdownError",
     "Stats",
@@ -54,6 +56,7 @@ _Address: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 _Index: TypeAlias = SupportsIndex | slice | EllipsisType
 _Selection: TypeAlias = _Index | tuple[_Index, ...]
 _Region: TypeAlias = tuple[Buffer, Array] | tuple[Buffer, Array, _Selection]
+_OnProgress: TypeAlias = Callable[[Progress], object]
 _B = TypeVar("_B", bound=Buffer)
 
 class Error(Exception):
@@ -152,6 +155,22 @@ class Stats(NamedTuple):
     bytes_in_flight: int
     requests_in_flight: int
 
+class OpStats(NamedTuple):
+    requests: int
+    heads: int
+    bytes_fetched: int
+    bytes_decoded: int
+    bytes_placed: int
+    chunks_decoded: int
+    chunks_missing: int
+    objects_total: int
+    objects_done: int
+
+class Progress(NamedTuple):
+    chunks_done: int
+    chunks_total: int
+    bytes: int
+
 def abi_version() -> tuple[int, int]: ...
 def configure(
     *,
@@ -175,7 +194,7 @@ def open_array(
     *,
     storage_options: Mapping[str, str] | None = None,
     zarr_format: Literal[2, 3] | None = None,
-) -> Future[Array]: ...
+) -> ReadFuture[Array]: ...
 def read_into(
     buf: _B,
     array: Array | _Address | Store,
@@ -184,7 +203,8 @@ def read_into(
     chunks: _Selection | None = None,
     max_requests: int | None = None,
     max_bytes: int | None = None,
-) -> Future[_B]: ...
+    progress: _OnProgress | None = None,
+) -> ReadFuture[_B]: ...
 def read(
     array: Array | _Address | Store,
     selection: _Selection = ...,
@@ -192,13 +212,18 @@ def read(
     chunks: _Selection | None = None,
     max_requests: int | None = None,
     max_bytes: int | None = None,
-) -> Future[NDArray[Any]]: ...
+    progress: _OnProgress | None = None,
+) -> ReadFuture[NDArray[Any]]: ...
 def read_many(
-    regions: Iterable[_Region], *, max_requests: int | None = None, max_bytes: int | None = None
-) -> Future[list[Any]]: ...
+    regions: Iterable[_Region],
+    *,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
+) -> ReadFuture[list[Any]]: ...
 def read_encoded_chunk(
     array: Array,
     chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex],
     *,
     inner: bool = False,
-) -> Future[EncodedChunk | None]: ...
+) -> ReadFuture[EncodedChunk | None]: ...

@@ -28,10 +28,13 @@ from zarrs_c._capi cimport (
     zrc_status,
 )
 from zarrs_c._encoded cimport parse_chunk_index, wrap_encoded
+from zarrs_c._figures cimport check_progress
 from zarrs_c._request cimport NEW, Request, an_array, choose, prepare
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport take_error
 from zarrs_c._store cimport Store, as_store
+
+from zarrs_c._progress import watch
 
 
 @cython.no_gc  # as Pending
@@ -140,19 +143,33 @@ def _read_opened(bridge, future, array, *, buf, selection, chunks, max_requests,
 
 
 cdef object _read(
-    object buf, object array, object selection, object chunks, object max_requests, object max_bytes
+    object buf, object array, object selection, object chunks, object max_requests, object max_bytes,
+    object progress,
 ):
     loop = running_loop()
-    cdef Bridge bridge
+    cdef Bridge bridge = bridge_of(loop)
+    check_progress(progress)
     if isinstance(array, Array):
-        bridge = bridge_of(loop)
-        return _submit_read(loop, bridge, None, buf, <Array>array, selection, chunks, max_requests, max_bytes)
+        future = _submit_read(
+            loop, bridge, None, buf, <Array>array, selection, chunks, max_requests, max_bytes
+        )
+    else:
+        future = _submit_read_of_url(loop, bridge, buf, array, selection, chunks, max_requests, max_bytes)
+    if progress is not None:
+        watch(future, progress)
+    return future
+
+
+cdef object _submit_read_of_url(
+    object loop, Bridge bridge, object buf, object array, object selection, object chunks,
+    object max_requests, object max_bytes,
+):
     store = as_store(array, None)
     then = partial(
         _read_opened, buf=buf, selection=selection, chunks=chunks,
         max_requests=max_requests, max_bytes=max_bytes,
     )
-    return _submit_open(loop, bridge_of(loop), store, "", None, then)
+    return _submit_open(loop, bridge, store, "", None, then)
 
 
 # ---- The public functions ----
@@ -171,7 +188,7 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
     return _submit_open(loop, bridge_of(loop), as_store(store, storage_options), path, zarr_format, None)
 
 
-def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
+def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None, progress=None):
     """Read a selection into `buf`: a future of `buf` itself.
 
     buf: a writable buffer of the selection's shape and of the array's dtype, with any strides; or exactly as
@@ -183,27 +200,31 @@ def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_
     chunks: instead of a selection, the same in chunk coordinates: a box of chunks of the grid (shards, where
     the array is sharded), cut at the array's bounds. An integer keeps its dimension.
     max_requests, max_bytes: limits of this read alone, within the process's.
+    progress: a function that is called with a `Progress` on the loop's thread, ten times a second at most
+    while the read runs, and once at its end, however that comes. What it raises goes to the loop's exception
+    handler and stops nothing.
 
     Raises SelectionError, BufferMismatchError and UnsupportedError at the call; the future fails with
     StorageError or CodecError. After a failure the buffer may hold anything, and is free to reuse.
     """
-    return _read(buf, array, selection, chunks, max_requests, max_bytes)
+    return _read(buf, array, selection, chunks, max_requests, max_bytes, progress)
 
 
-def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
+def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None, progress=None):
     """Read a selection: a future of a new NumPy array in C order (0-d for a single element).
 
     Arguments and errors as those of `read_into`.
     """
-    return _read(NEW, array, selection, chunks, max_requests, max_bytes)
+    return _read(NEW, array, selection, chunks, max_requests, max_bytes, progress)
 
 
-def read_many(regions, *, max_requests=None, max_bytes=None):
+def read_many(regions, *, max_requests=None, max_bytes=None, progress=None):
     """Read many regions, of any arrays, as one operation: a future of the list of the buffers.
 
     regions: an iterable of (buf, array, selection), each as for `read_into`, or (buf, array) for a whole
     array. The buffers must not overlap. A chunk that several regions touch is fetched and decoded once. All
-    are filled, or the first error stops the rest, and its message says which region failed.
+    are filled, or the first error stops the rest, and its message says which region failed. `progress` as for
+    `read_into`.
     """
     cdef zrc_sink sink
     cdef zrc_error *error = NULL
@@ -212,6 +233,7 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
     cdef Bridge bridge
     cdef zrc_runtime *process
     loop = running_loop()
+    check_progress(progress)
     batch = make_batch(regions, max_requests, max_bytes)
     cdef _BatchPending pending = _BatchPending.__new__(_BatchPending)
     pending.batch = batch
@@ -224,7 +246,10 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
     if status != ZRC_OK:
         bridge.abandon(pending)
         raise take_error(status, error)
-    return pending.future
+    future = pending.future
+    if progress is not None:
+        watch(future, progress)
+    return future
 
 
 def read_encoded_chunk(array, chunk_index, *, inner=False):

@@ -43,6 +43,7 @@ from zarrs_c._capi cimport (
     zrc_sink,
     zrc_status,
 )
+from zarrs_c._figures cimport figures
 from zarrs_c._runtime cimport shut_down
 from zarrs_c._status cimport check, set_exiting, take_error
 
@@ -138,6 +139,7 @@ cdef class Bridge:
         """Before a submission: give `pending` a future (a new one for None), the operation its reference."""
         if future is None:
             future = _future_class(loop=loop)
+            future._figures = None
         future._pending = pending
         pending.future = future
         sink.fn = zrc_queue_complete
@@ -182,6 +184,7 @@ cdef class Bridge:
         Py_DECREF(pending)
         future, pending.future = pending.future, None
         self.in_flight -= 1
+        future._figures = figures(pending.op, future._figures)
         zrc_op_release(pending.op)
         pending.op = NULL
         pending.release()
@@ -406,6 +409,11 @@ cdef uint64_t _wakes(Bridge bridge) noexcept:
     ZRC_INIT(&counted)
     zrc_queue_get_stats(bridge.queue, &counted)
     return counted.wakes
+
+
+def figures_of(pending, past):
+    """What the operations of a future have done so far: the Pending under way, if any, and those before it."""
+    return figures(NULL if pending is None else (<Pending>pending).op, past)
 
 
 def stats():

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from zarrs_c._bridge import figures_of
+
 _cancel = asyncio.Future.cancel
 
 
@@ -12,7 +14,8 @@ class ReadFuture(asyncio.Future):
     final completion, also if that came out well.
     """
 
-    __slots__ = ("_pending",)  # the operation under way, set by who makes the future
+    # Set by who makes the future: the operation under way; what those that have ended did.
+    __slots__ = ("_figures", "_pending")
 
     def cancel(self, msg=None):
         """Ask the read to stop. Returns False when it has ended already."""
@@ -22,6 +25,13 @@ class ReadFuture(asyncio.Future):
             return cancel_now(self, msg)
         self._pending.request_cancel(msg)
         return True
+
+    def stats(self):
+        """What the read has done, so far or in all: an `OpStats`."""
+        return figures_of(self._pending, self._figures).stats()
+
+    def _progress(self):
+        return figures_of(self._pending, self._figures).progress()
 
 
 def cancel_now(future, msg=None):

@@ -29,6 +29,7 @@ from zarrs_c._capi cimport (
     zrc_status,
 )
 from zarrs_c._encoded cimport parse_chunk_index, wrap_encoded
+from zarrs_c._figures cimport check_progress, figures
 from zarrs_c._request cimport NEW, Request, an_array, choose, prepare
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, take_error
@@ -36,27 +37,32 @@ from zarrs_c._store cimport Store, as_store
 
 cdef enum:
     SIGNAL_CHECK_MS = 50  # how long Ctrl-C may go unnoticed
+    PROGRESS_WAITS = 2    # of so long each, between two calls of `progress`
 
 ctypedef void (*Discard)(void *result) noexcept
 
 
-cdef void *_wait(zrc_op *op, Discard discard) except? NULL:
+cdef void *_wait(zrc_op *op, Discard discard, object progress) except? NULL:
     """Wait until `op` is final, however long that takes, and release it. Returns what its completion carries.
 
-    A signal handler that raises (Ctrl-C) cancels the operation; its error comes once the operation has ended,
-    so the memory is the caller's again on every way out.
+    A signal handler that raises (Ctrl-C), or `progress`, cancels the operation; its error comes once the
+    operation has ended, so the memory is the caller's again on every way out.
     """
     cdef zrc_completion completion
     cdef zrc_status status
+    cdef int waits = 0
     interrupt = None
     ZRC_INIT(&completion)
-    while True:
+    status = ZRC_E_TIMEOUT
+    while status == ZRC_E_TIMEOUT:
         with nogil:
             status = zrc_op_wait(op, SIGNAL_CHECK_MS, &completion)
-        if status != ZRC_E_TIMEOUT:
-            break
+        waits += 1
         try:
-            PyErr_CheckSignals()
+            if status == ZRC_E_TIMEOUT:
+                PyErr_CheckSignals()
+            if progress is not None and interrupt is None and (status == ZRC_OK or waits % PROGRESS_WAITS == 0):
+                progress(figures(op, None).progress())
         except BaseException as error:
             interrupt = error
             zrc_op_cancel(op)
@@ -81,13 +87,15 @@ cdef void _discard_encoded(void *result) noexcept:
 
 
 cdef object _read(
-    object buf, object array, object selection, object chunks, object max_requests, object max_bytes
+    object buf, object array, object selection, object chunks, object max_requests, object max_bytes,
+    object progress,
 ):
     cdef Request request
     cdef Py_buffer view
     cdef zrc_op *op = NULL
     cdef zrc_error *error = NULL
     cdef zrc_status status
+    check_progress(progress)
     cdef zrc_runtime *process = runtime()
     cdef Array opened = <Array>array if isinstance(array, Array) else open_array(array)
     request.chosen = choose(&request.options, max_requests, max_bytes, 0)
@@ -96,7 +104,7 @@ cdef object _read(
         with nogil:
             status = zrc_read_async(process, &request.region, 1, request.chosen, NULL, &op, &error)
         check(status, error)
-        _wait(op, NULL)
+        _wait(op, NULL, progress)
     finally:
         PyBuffer_Release(&view)
     return result
@@ -115,24 +123,28 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
     with nogil:
         status = zrc_array_open_async(opened.ptr, c_path, chosen, NULL, &op, &error)
     check(status, error)
-    return wrap_array(<zrc_array *>_wait(op, _discard_array), opened)
+    return wrap_array(<zrc_array *>_wait(op, _discard_array, None), opened)
 
 
-def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
-    """Read a selection into `buf` and return it. As `zarrs_c.read_into`, but blocking."""
-    return _read(buf, array, selection, chunks, max_requests, max_bytes)
+def read_into(buf, array, selection=..., *, chunks=None, max_requests=None, max_bytes=None, progress=None):
+    """Read a selection into `buf` and return it. As `zarrs_c.read_into`, but blocking.
+
+    What `progress` raises ends the read, and is raised.
+    """
+    return _read(buf, array, selection, chunks, max_requests, max_bytes, progress)
 
 
-def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None):
+def read(array, selection=..., *, chunks=None, max_requests=None, max_bytes=None, progress=None):
     """Read a selection into a new NumPy array in C order. As `zarrs_c.read`, but blocking."""
-    return _read(NEW, array, selection, chunks, max_requests, max_bytes)
+    return _read(NEW, array, selection, chunks, max_requests, max_bytes, progress)
 
 
-def read_many(regions, *, max_requests=None, max_bytes=None):
+def read_many(regions, *, max_requests=None, max_bytes=None, progress=None):
     """Read many regions as one operation; returns the list of the buffers. `zarrs_c.read_many`, blocking."""
     cdef zrc_op *op = NULL
     cdef zrc_error *error = NULL
     cdef zrc_status status
+    check_progress(progress)
     cdef zrc_runtime *process = runtime()
     cdef Batch batch = make_batch(regions, max_requests, max_bytes)
     results = batch.results
@@ -140,7 +152,7 @@ def read_many(regions, *, max_requests=None, max_bytes=None):
         with nogil:
             status = zrc_read_async(process, batch.regions, batch.count, batch.chosen, NULL, &op, &error)
         check(status, error)
-        _wait(op, NULL)
+        _wait(op, NULL, progress)
     finally:
         batch.release()
     return results
@@ -158,4 +170,4 @@ def read_encoded_chunk(array, chunk_index, *, inner=False):
     with nogil:
         status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
     check(status, error)
-    return wrap_encoded(<zrc_buf *>_wait(op, _discard_encoded))
+    return wrap_encoded(<zrc_buf *>_wait(op, _discard_encoded, None))

@@ -9,6 +9,7 @@ from zarrs_c import (
     EncodedChunk,
     Store,
     _Address,
+    _OnProgress,
     _Region,
     _Selection,
 )
@@ -42,6 +43,7 @@ def read_into(
     chunks: _Selection | None = None,
     max_requests: int | None = None,
     max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
 ) -> _B: ...
 def read(
     array: Array | _Address | Store,
@@ -50,9 +52,14 @@ def read(
     chunks: _Selection | None = None,
     max_requests: int | None = None,
     max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
 ) -> NDArray[Any]: ...
 def read_many(
-    regions: Iterable[_Region], *, max_requests: int | None = None, max_bytes: int | None = None
+    regions: Iterable[_Region],
+    *,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
 ) -> list[Any]: ...
 def read_encoded_chunk(
     array: Array,
