@@ -155,6 +155,18 @@ def test_an_encoded_chunk_is_one_request(faults, shards):
     ]
 
 
+def test_an_encoded_inner_chunk_is_one_range(faults, shards):
+    array = sync.open_array(helpers.serve(faults, shards, "a"))
+    faults.reset()
+    assert bytes(sync.read_encoded_chunk(array, (37, 0), inner=True)) == shards.data[37].tobytes()
+    assert suffixes(faults) == [f"bytes=-{INDEX_BYTES}"]
+    assert spans(faults) == [(5 * INNER, 6 * INNER)]
+    assert (faults.counters.requests, faults.counters.heads) == (2, 0)
+    faults.reset()
+    assert bytes(sync.read_encoded_chunk(array, (38, 0), inner=True)) == shards.data[38].tobytes()
+    assert faults.counters.requests == 1  # the index was cached
+
+
 # ---- Shards ----
 
 

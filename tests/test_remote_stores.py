@@ -99,6 +99,19 @@ def test_encoded_chunks_are_the_bytes_as_stored(uploaded, samples):
     run(main())
 
 
+def test_encoded_inner_chunks_are_parts_of_the_shard_as_stored(uploaded, samples):
+    stored = samples["sharded"]
+    array = sync.open_array(uploaded.url("samples/sharded"), storage_options=uploaded.options)
+    shard = stored.chunk_path(0, 1).read_bytes()
+    places = [
+        shard.find(bytes(sync.read_encoded_chunk(array, (i, 4 + j), inner=True))) for i, j in np.ndindex(4, 4)
+    ]
+    assert min(places) >= 0
+    assert len(set(places)) == 16
+    assert sync.read_encoded_chunk(array, (1, 1), inner=True) is None
+    assert sync.read_encoded_chunk(array, (9, 7), inner=True) is None  # its shard is missing
+
+
 def test_a_url_can_be_read_without_opening_it_first(caddy, samples):
     caddy.upload(samples["plain"].path, "direct")
 
