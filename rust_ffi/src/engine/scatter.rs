@@ -47,24 +47,31 @@ fn normalise(axes: &mut Dims<Axis>) {
 
 /// Call `run(src_offset, dst_offset)` for each combination of the outer dimensions.
 fn for_each_run(outer: &[Axis], mut run: impl FnMut(isize, isize)) {
-    let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer.len());
+    // The last one is a plain loop: most of the calls are made there.
+    let Some((last, rest)) = outer.split_last() else { return run(0, 0) };
+    let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, rest.len());
     let (mut src, mut dst) = (0isize, 0isize);
     loop {
-        run(src, dst);
-        let mut d = outer.len();
+        let (mut s, mut d) = (src, dst);
+        for _ in 0..last.count {
+            run(s, d);
+            s += last.src;
+            d += last.dst;
+        }
+        let mut n = rest.len();
         loop {
-            if d == 0 {
+            if n == 0 {
                 return;
             }
-            d -= 1;
-            let axis = outer[d];
-            index[d] += 1;
+            n -= 1;
+            let axis = rest[n];
+            index[n] += 1;
             src += axis.src;
             dst += axis.dst;
-            if index[d] < axis.count {
+            if index[n] < axis.count {
                 break;
             }
-            index[d] = 0;
+            index[n] = 0;
             src -= axis.src * axis.count as isize;
             dst -= axis.dst * axis.count as isize;
         }
