@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 from helpers.failing import raised_by_the_call
-from helpers.loops import idle, small
+from helpers.loops import idle, small, wait_until
+from helpers.running import run
 
 import zarrs_c
 from zarrs_c import sync
@@ -250,3 +251,18 @@ def test_figures_of_every_kind_of_operation(running, array, field, tmp_path):
         assert cancelled.stats().bytes_placed <= field.data.nbytes
 
     running(main())
+
+
+def test_figures_stay_when_the_loop_is_closed_under_the_read(slow_array):
+    async def main():
+        buffer, selection = part_of(slow_array)
+        future = zarrs_c.read_into(buffer, slow_array, selection, progress=calls.append)
+        await asyncio.sleep(0.15)
+        return future
+
+    calls = []
+    future = run(main())
+    told = len(calls)
+    wait_until(idle, "the read to end")
+    wait_until(lambda: future.stats().objects_done == ROWS, "its figures")
+    assert (future.done(), len(calls)) == (False, told)

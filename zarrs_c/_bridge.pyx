@@ -221,6 +221,7 @@ cdef class Bridge:
         cdef Pending pending = <Pending><PyObject *><size_t>completion.tag
         Py_DECREF(pending)
         self.in_flight -= 1
+        pending.future._figures = figures(pending.op, pending.future._figures)
         zrc_op_release(pending.op)
         pending.op = NULL
         pending.release()
