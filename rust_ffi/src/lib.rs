@@ -8,5 +8,6 @@
 //! [`storage`] turns URLs into stores. Arrows point one way.
 
 pub mod abi;
+mod allocator;
 pub mod engine;
 pub mod storage;
