@@ -89,11 +89,14 @@ def measured(server_pid: int, into: dict):
 
 
 def interleaved(
-    peers: list, runs: int, base: str, path: str, out, server_pid: int, check, between=None
+    peers: list, runs: int, base: str, path: str, out, server_pid: int, check, between=None, warm: int = 1
 ) -> dict:
-    """Read the array `runs` times with each peer in turn; {name: [figures of each run]}."""
+    """Read the array `runs` times with each peer in turn, after `warm` rounds that do not count.
+
+    Returns {name: [figures of each run]}. `between` is called before and after each read; what it returns after
+    is kept as "seen"."""
     figures = {peer.name: [] for peer in peers}
-    for run in range(runs + 1):  # the first is for warming up
+    for run in range(warm + runs):
         for peer in peers:
             if between is not None:
                 between()
@@ -105,7 +108,7 @@ def interleaved(
             check(got)
             if between is not None:
                 one["seen"] = between()
-            if run:
+            if run >= warm:
                 figures[peer.name].append(one)
             del got
     return figures
@@ -129,64 +132,74 @@ def table(title: str, figures: dict, goal: str) -> None:
         )
 
 
-def cubes(options, folder: Path, results: dict) -> None:
-    """The cube from Caddy; then without and with a delay from the slow server."""
-    side, chunk, inner = options.side, options.side // 4, options.side // 16
-    paths = {
-        "zstd": remote_data.write_cube(folder, side, chunk, None),
-        "shards": remote_data.write_cube(folder, side, chunk, inner),
-    }
-    out = np.empty((side,) * 3, np.uint16)
-    planes = sorted({0, 1, side // 3, side - 1})
-    expected = {plane: remote_data.cube(plane, plane + 1, side)[0] for plane in planes}
+class Cubes:
+    """The cube in its two layouts, memory to read it into, and a check of some of its planes."""
 
-    def check(got):
-        for plane, right in expected.items():
+    def __init__(self, options, folder: Path):
+        side = self.side = options.side
+        self.paths = {
+            "zstd": remote_data.write_cube(folder, side, side // 4, None),
+            "shards": remote_data.write_cube(folder, side, side // 4, side // 16),
+        }
+        self.out = np.empty((side,) * 3, np.uint16)
+        self.planes = {
+            plane: remote_data.cube(plane, plane + 1, side)[0] for plane in (0, 1, side // 3, side - 1)
+        }
+
+    def check(self, got) -> None:
+        for plane, right in self.planes.items():
             np.testing.assert_array_equal(got[plane], right)
 
-    peers = remote_peers.available(options.peers)
-    goals = {
-        "zstd": "tensorstore >= 1.75 x, zarrista >= 5 x; CPU / wall >= 1.8",
-        "shards": "tensorstore >= 1.15 x, zarrista >= 3.5 x",
-    }
+
+GOALS = {
+    "zstd": "tensorstore >= 1.75 x, zarrista >= 5 x; CPU / wall >= 1.8",
+    "shards": "tensorstore >= 1.15 x, zarrista >= 3.5 x",
+}
+
+
+def cube(options, folder: Path, results: dict) -> None:
+    """The cube from Caddy."""
+    cubes, peers = Cubes(options, folder), remote_peers.available(options.peers)
     with tempfile.TemporaryDirectory() as scratch:
         caddy = Caddy(Path(scratch), root=folder)
         try:
-            for kind, path in paths.items():
+            for kind, path in cubes.paths.items():
                 pid = caddy.process.popen.pid
-                figures = interleaved(peers, options.runs, caddy.endpoint, path.name, out, pid, check)
-                table(f"{side}³ uint16, {kind}, Caddy on loopback", figures, goals[kind])
+                figures = interleaved(
+                    peers, options.runs, caddy.endpoint, path.name, cubes.out, pid, cubes.check
+                )
+                table(f"{options.side}³ uint16, {kind}, Caddy on loopback", figures, GOALS[kind])
                 results[f"cube {kind}"] = figures
         finally:
             caddy.stop()
+
+
+def delay(options, folder: Path, results: dict) -> None:
+    """The cube from the slow server with 20 ms for each request, beside the same without, interleaved."""
+    cubes, peers = Cubes(options, folder), remote_peers.available(["zarrs_c", "tensorstore"])
     slow = SlowServer(folder)
     try:
-        delayed(options, slow, paths, out, check, results)
+        for kind, path in cubes.paths.items():
+            runs: dict = {}
+            for run in range(options.runs + 1):
+                for seconds in (0.0, 0.02):
+                    slow.delay(seconds)
+                    found = interleaved(
+                        peers, 1, slow.endpoint, path.name, cubes.out, slow.pid, cubes.check, warm=0
+                    )
+                    for name, figures in found.items():
+                        runs.setdefault((name, seconds), []).extend(figures if run else [])
+            print(
+                f"\n{options.side}³ uint16, {kind}, 20 ms a request\n  goal: zarrs_c within 10 % of no delay"
+            )
+            for peer in peers:
+                fast, late = (median(runs[peer.name, seconds]) for seconds in (0.0, 0.02))
+                print(f"  {peer.name:<28} {fast:8.3f} s without, {late:.3f} s with: {late / fast - 1:+.1%}")
+            results[f"delay {kind}"] = {
+                f"{name}, {seconds} s": found for (name, seconds), found in runs.items()
+            }
     finally:
         slow.stop()
-
-
-def delayed(options, slow: SlowServer, paths: dict, out, check, results: dict) -> None:
-    """The same with 20 ms for each request, beside the same server without, interleaved."""
-    peers = remote_peers.available(["zarrs_c", "tensorstore"])
-    for kind, path in paths.items():
-        runs: dict = {(peer.name, delay): [] for peer in peers for delay in (0.0, 0.02)}
-        for run in range(options.runs + 1):
-            for delay in (0.0, 0.02):
-                slow.delay(delay)
-                for peer in peers:
-                    out[...] = 0
-                    peer.open(slow.endpoint, path.name, out)
-                    one: dict = {}
-                    with measured(slow.pid, one):
-                        check(peer.read())
-                    if run:
-                        runs[peer.name, delay].append(one)
-        print(f"\n{options.side}³ uint16, {kind}, 20 ms a request\n  goal: zarrs_c within 10 % of no delay")
-        for peer in peers:
-            fast, late = (median(runs[peer.name, delay]) for delay in (0.0, 0.02))
-            print(f"  {peer.name:<28} {fast:8.3f} s without, {late:.3f} s with: {late / fast - 1:+.1%}")
-        results[f"delay {kind}"] = {f"{name}, {delay} s": found for (name, delay), found in runs.items()}
 
 
 def small(options, folder: Path, results: dict) -> None:
@@ -247,7 +260,7 @@ def shards(options, folder: Path, results: dict) -> None:
         slow.stop()
 
 
-WORKS = {"cube": cubes, "small": small, "shards": shards}
+WORKS = {"cube": cube, "delay": delay, "small": small, "shards": shards}
 
 
 def main() -> None:
