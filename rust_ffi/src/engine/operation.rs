@@ -218,6 +218,15 @@ impl Operation {
     }
 }
 
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // The parent's threads and connections must not be ended from here: they stay, untouched, for ever.
+            std::mem::forget(self.live.clone());
+        }
+    }
+}
+
 /// Completes its operation when dropped. See the module.
 pub struct Completer {
     operation: Arc<Operation>,
