@@ -122,7 +122,7 @@ def test_new_arrays_chunk_boxes_and_batches_are_what_zarr_python_reads(spec, tmp
         assert array.grid_shape == tuple(-(-n // c) for n, c in zip(spec.shape, box_shape, strict=True))
         for _ in range(4):
             box = selections.random_chunk_box(rng, array.grid_shape)
-            want = expected[selections.elements_of_chunks(box, box_shape, spec.shape)]
+            want = selections.select(expected, selections.elements_of_chunks(box, box_shape, spec.shape))
             assert zarrs_c.sync.read(array, chunks=box).tobytes() == want.tobytes(), f"chunks={box}"
 
     regions, wants = [], []
