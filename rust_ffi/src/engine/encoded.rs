@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Dims;
 use super::array::Array;
 use super::budget::Turn;
 use super::error::{Result, contain};
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
 use super::remote::{self, Fetcher};
-use super::scratch;
 use super::stats::Counter;
+use super::{Dims, local};
 use crate::storage::{Backend, LocalStore, RemoteStore, Want};
 
 /// Read one chunk's bytes as stored, or, with `inner`, those of an inner chunk, whose index counts inner chunks over the
@@ -95,12 +94,7 @@ impl Chunk {
     fn read_inner(&self, store: &LocalStore, inner: &[u64]) -> Result<Option<Vec<u8>>> {
         let Some(file) = store.open(&self.key)? else { return Ok(None) };
         let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard");
-        let range = layout.index_range(file.size())?;
-        let index = scratch::with(|scratch| {
-            let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
-            file.read_at(encoded, range.start)?;
-            layout.decode_index(encoded, &mut scratch.decoded, file.size())
-        })?;
+        let index = local::read_index(&file, &layout)?;
         let Some(range) = index.range(inner)? else { return Ok(None) };
         // Within the file's size, so this is no more than there is.
         let mut bytes = vec![0; (range.end - range.start) as usize];

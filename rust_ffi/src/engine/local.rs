@@ -7,10 +7,10 @@ use super::error::Result;
 use super::plan::Pieces;
 use super::read::{ObjectDone, ReadJob};
 use super::scratch;
-use super::shard::ShardLayout;
+use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
 use super::stats::Counter;
-use crate::storage::{Backend, LocalStore};
+use crate::storage::{Backend, LocalFile, LocalStore};
 
 /// Read one chunk or shard and place its pieces.
 pub(super) fn read_object(
@@ -57,13 +57,8 @@ fn read_shard(
         job.placer().fill_shard(&job.layout(pieces), plan.count());
         return Ok(());
     };
-    let range = layout.index_range(file.size())?;
     operation.count(Counter::BytesFetched, layout.index_len());
-    let index = scratch::with(|scratch| {
-        let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
-        file.read_at(encoded, range.start)?;
-        layout.decode_index(encoded, &mut scratch.decoded, file.size())
-    })?;
+    let index = read_index(&file, layout)?;
     let units = plan.count();
     let shard = ShardJob {
         array: job.array(pieces).clone(),
@@ -77,4 +72,14 @@ fn read_shard(
     };
     operation.live().pool()?.submit(&job.lane, Arc::new(shard), units);
     Ok(())
+}
+
+/// Read and decode the index of a shard.
+pub(super) fn read_index(file: &LocalFile, layout: &ShardLayout) -> Result<ShardIndex> {
+    let range = layout.index_range(file.size())?;
+    scratch::with(|scratch| {
+        let encoded = scratch.encoded.get((range.end - range.start) as usize)?;
+        file.read_at(encoded, range.start)?;
+        layout.decode_index(encoded, &mut scratch.decoded, file.size())
+    })
 }
