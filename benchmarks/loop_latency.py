@@ -4,8 +4,9 @@
     python benchmarks/loop_latency.py --gib 0.5 --runs 2
 
 First: a ticker on the loop sleeps for 1 ms again and again and notes how late it wakes, with nothing running, and
-while zarrs_c, tensorstore or zarr-python reads one array through asyncio. Then: 2,000 small reads gathered, over each
-bridge (ZARRS_C_BRIDGE) and each loop, with nothing else on the loop and beside a task that computes in steps of 1 ms.
+while zarrs_c, tensorstore or zarr-python reads one array through asyncio; the same from C (caller_thread.c). Then:
+2,000 small reads gathered, over each bridge (ZARRS_C_BRIDGE) and each loop, with nothing else on the loop and beside
+a task that computes in steps of 1 ms.
 Runs are interleaved; the table has medians over the runs, but for the latest tick, which is of all of them.
 """
 
@@ -18,6 +19,7 @@ import importlib.util
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -150,6 +152,22 @@ def latency(options) -> None:
         print(
             f"  {name:<12} {seconds:8.2f} {columns[0]:7.0f} {columns[1]:7.2f} {columns[2]:7.2f} {latest:7.2f}"
         )
+    sys.stdout.flush()
+    from_c(path, options.data)
+
+
+def from_c(path: Path, folder: Path) -> None:
+    """The same read from C: the thread that submits it ticks on."""
+    program, library = folder / "caller_thread", zarrs_c.get_library_dirs()[0]
+    command = [
+        os.environ.get("CC", "cc"),
+        "-O2",
+        f"-I{zarrs_c.get_include()}",
+        str(ROOT / "benchmarks/caller_thread.c"),
+    ]
+    command += [f"-L{library}", "-lzarrs_c", f"-Wl,-rpath,{library}", "-o", str(program)]
+    subprocess.run(command, check=True)
+    subprocess.run([str(program), str(path)], check=True)
 
 
 # ---- The bridges ----
