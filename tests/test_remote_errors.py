@@ -239,7 +239,7 @@ def test_an_error_says_nothing_twice_and_fits_a_screen(faults):
     array = sync.open_array(faults.url("a"), storage_options=helpers.QUICK_RETRIES)
     text = str(error_of(sync.read, array))
     assert len(text) < 1000, text
-    assert text.count("503") == 1, text
+    assert text.count("503 Service Unavailable") == 1, text
 
 
 def test_defaults_give_up_within_a_minute():
