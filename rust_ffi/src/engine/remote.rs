@@ -139,7 +139,8 @@ impl Object {
     fn on_pool(&self, work: impl FnOnce(&ReadJob, &Pieces) -> Result<()> + Send + 'static) {
         let (done, pieces) = (self.done.clone(), self.pieces.clone());
         let work = move || done.job().guarded(&pieces, || work(done.job(), &pieces));
-        self.pool.submit(&self.job().lane, Arc::new(Once::new(work)), 1);
+        let bytes = self.job().array(&self.pieces).chunk_bytes();
+        self.pool.submit(&self.job().lane, Arc::new(Once::decoding(bytes, work)), 1);
     }
 
     async fn read_shard(&self, store: &RemoteStore, key: &str, layout: &ShardLayout) -> Result<()> {
