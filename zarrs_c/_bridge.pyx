@@ -179,15 +179,20 @@ cdef class Bridge:
             raise failure
         return 0
 
-    cdef int settle(self, zrc_completion *completion) except -1:
+    cdef Pending reclaim(self, zrc_completion *completion):
+        """What the ended operation held: its figures are kept, the caller's memory and the operation let go."""
         cdef Pending pending = <Pending><PyObject *><size_t>completion.tag
         Py_DECREF(pending)
-        future, pending.future = pending.future, None
         self.in_flight -= 1
-        future._figures = figures(pending.op, future._figures)
+        pending.future._figures = figures(pending.op, pending.future._figures)
         zrc_op_release(pending.op)
         pending.op = NULL
         pending.release()
+        return pending
+
+    cdef int settle(self, zrc_completion *completion) except -1:
+        cdef Pending pending = self.reclaim(completion)
+        future, pending.future = pending.future, None
         cancelled = (
             pending.cancel_requested
             or completion.flags & ZRC_COMPLETION_CANCEL_REQUESTED
@@ -218,13 +223,7 @@ cdef class Bridge:
 
     cdef void drop(self, zrc_completion *completion):
         """Free what belongs to a completion whose loop is closed. Its future is never settled."""
-        cdef Pending pending = <Pending><PyObject *><size_t>completion.tag
-        Py_DECREF(pending)
-        self.in_flight -= 1
-        pending.future._figures = figures(pending.op, pending.future._figures)
-        zrc_op_release(pending.op)
-        pending.op = NULL
-        pending.release()
+        cdef Pending pending = self.reclaim(completion)
         zrc_error_free(completion.error)
         pending.discard(completion.result)
         pending.future = None

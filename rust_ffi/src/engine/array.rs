@@ -54,8 +54,10 @@ impl Array {
         let owned = (store.clone(), path.to_owned(), json.to_owned());
         let make = move || Self::new(&owned.0, &owned.1, &owned.2);
         let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
-        let file = if json_is_v2(json) { ".zarray" } else { "zarr.json" };
-        made.map_err(|error| error.with_key(store.url(), &super::open::join(path.trim_matches('/'), file)))
+        made.map_err(|error| {
+            let file = if json_is_v2(json) { ".zarray" } else { "zarr.json" };
+            error.with_key(store.url(), &super::open::join(path.trim_matches('/'), file))
+        })
     }
 
     fn new(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {

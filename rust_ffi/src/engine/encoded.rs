@@ -23,7 +23,7 @@ pub fn read_encoded_chunk(
     let chunk = Chunk::new(array, index, inner)?;
     let live = array.store().runtime().live();
     let pool = live.pool()?;
-    let io = matches!(array.store().backend(), Backend::Remote(_)).then(|| live.io()).transpose()?;
+    let io = array.store().is_remote().then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
     match io {
         None => {
@@ -82,16 +82,19 @@ impl Chunk {
         if operation.skip() {
             return Ok(None);
         }
-        operation.count(Counter::Requests, 1);
-        let bytes = match &self.inner {
-            None => store.get(&self.key)?,
-            Some(inner) => self.read_inner(store, inner)?,
-        };
-        operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
-        Ok(bytes)
+        match &self.inner {
+            None => local::get_value(store, &self.key, operation),
+            Some(inner) => self.read_inner(store, inner, operation),
+        }
     }
 
-    fn read_inner(&self, store: &LocalStore, inner: &[u64]) -> Result<Option<Vec<u8>>> {
+    fn read_inner(
+        &self,
+        store: &LocalStore,
+        inner: &[u64],
+        operation: &Operation,
+    ) -> Result<Option<Vec<u8>>> {
+        operation.count(Counter::Requests, 1);
         let Some(file) = store.open(&self.key)? else { return Ok(None) };
         let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard");
         let index = local::read_index(&file, &layout)?;
@@ -99,6 +102,7 @@ impl Chunk {
         // Within the file's size, so this is no more than there is.
         let mut bytes = vec![0; (range.end - range.start) as usize];
         file.read_at(&mut bytes, range.start)?;
+        operation.count(Counter::BytesFetched, bytes.len() as u64);
         Ok(Some(bytes))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::error::Result;
+use super::operation::Operation;
 use super::plan::Pieces;
 use super::read::{ObjectDone, ReadJob};
 use super::scratch;
@@ -82,4 +83,12 @@ pub(super) fn read_index(file: &LocalFile, layout: &ShardLayout) -> Result<Shard
         file.read_at(encoded, range.start)?;
         layout.decode_index(encoded, &mut scratch.decoded, file.size())
     })
+}
+
+/// Get a whole value that is not part of a planned read.
+pub(super) fn get_value(store: &LocalStore, key: &str, operation: &Operation) -> Result<Option<Vec<u8>>> {
+    operation.count(Counter::Requests, 1);
+    let bytes = store.get(key)?;
+    operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
+    Ok(bytes)
 }

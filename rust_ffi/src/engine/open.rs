@@ -9,8 +9,7 @@ use super::array::{Array, normalised_path};
 use super::error::{Error, Result, Status, contain};
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
-use super::remote;
-use super::stats::Counter;
+use super::{local, remote};
 use crate::storage::{Backend, Store};
 
 /// Open the array at `path`. Completes with [`Output::Array`].
@@ -26,7 +25,7 @@ pub fn open_array(
     let path = normalised_path(path)?;
     let live = store.runtime().live();
     let pool = live.pool()?;
-    let io = matches!(store.backend(), Backend::Remote(_)).then(|| live.io()).transpose()?;
+    let io = store.is_remote().then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
     let opening = Opening { store: store.clone(), path, zarr_format, completer };
     match io {
@@ -123,12 +122,7 @@ impl Opening {
         let key = join(&self.path, name);
         let operation = self.completer.operation();
         let bytes = match self.store.backend() {
-            Backend::Local(files) => {
-                operation.count(Counter::Requests, 1);
-                let bytes = files.get(&key)?;
-                operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
-                bytes
-            }
+            Backend::Local(store) => local::get_value(store, &key, operation)?,
             Backend::Remote(store) => {
                 let value = remote::get_value(store, &key, operation).await?;
                 value.map(|value| value.buffer.bytes().to_vec())

@@ -18,7 +18,6 @@ use super::region::Region;
 use super::runtime::Runtime;
 use super::shard::ShardLayout;
 use super::{Dims, local, remote};
-use crate::storage::Backend;
 
 /// How a read is done.
 #[derive(Clone, Copy, Default)]
@@ -67,8 +66,7 @@ pub unsafe fn read(
     let (placements, plan) = plan(runtime, regions)?;
     let live = runtime.live();
     let pool = live.pool()?;
-    let remote =
-        placements.iter().any(|placement| matches!(placement.array.store().backend(), Backend::Remote(_)));
+    let remote = placements.iter().any(|placement| placement.array.store().is_remote());
     let io = remote.then(|| live.io()).transpose()?;
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.count();
@@ -137,7 +135,7 @@ impl Work for ReadJob {
 
     /// Read an object that is a local file. Others come from the network, see [`remote`].
     fn run(self: Arc<Self>, unit: usize) {
-        let done = Arc::new(ObjectDone::new(&self));
+        let done = ObjectDone::new(&self);
         let (cell, pieces) = self.object(unit);
         self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
     }
@@ -153,8 +151,8 @@ pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u
 pub(super) struct ObjectDone(Arc<ReadJob>);
 
 impl ObjectDone {
-    pub(super) fn new(job: &Arc<ReadJob>) -> Self {
-        Self(job.clone())
+    pub(super) fn new(job: &Arc<ReadJob>) -> Arc<Self> {
+        Arc::new(Self(job.clone()))
     }
 
     pub(super) fn job(&self) -> &Arc<ReadJob> {

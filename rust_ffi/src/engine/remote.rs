@@ -49,7 +49,7 @@ pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
         tokio::spawn(async move {
             let _place = place;
             let (cell, pieces) = job.object(i);
-            let object = Object { done: Arc::new(ObjectDone::new(&job)), cell, pieces, pool };
+            let object = Object { done: ObjectDone::new(&job), cell, pieces, pool };
             match token.run_until_cancelled(object.read()).await {
                 None => _ = job.operation().skip(),
                 Some(Ok(())) => {}
@@ -168,12 +168,8 @@ impl Object {
     /// if it does not compress it is within what one request may fetch.
     fn is_mostly_wanted(&self, layout: &ShardLayout, plan: &Plan) -> bool {
         let job = self.job();
-        let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
-        let inner = job
-            .array(&self.pieces)
-            .chunk_codec(&self.cell)
-            .map_or(u64::MAX, |codec| codec.decoded_len() as u64);
-        let bytes = all.saturating_mul(inner);
+        let all = layout.inner_chunks();
+        let bytes = all.saturating_mul(job.array(&self.pieces).chunk_bytes());
         plan.count() as u64 * 4 >= all * 3 && bytes <= job.operation().live().config().range_cap
     }
 
@@ -185,7 +181,7 @@ impl Object {
         plan: Arc<Plan>,
     ) -> Result<()> {
         let inner = self.job().array(&self.pieces).chunk_codec(&self.cell)?;
-        let all: u64 = layout.axes.iter().map(super::grid::GridAxis::count).product();
+        let all = layout.inner_chunks();
         let estimate = all.saturating_mul(inner.decoded_len() as u64).saturating_add(layout.index_len());
         let most = all.saturating_mul(inner.most_encoded()).saturating_add(layout.index_len());
         let Some((fetched, permit)) = self.fetch(store, key, Want::All, estimate, most).await? else {

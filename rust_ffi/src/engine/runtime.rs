@@ -34,11 +34,11 @@ pub struct RuntimeConfig {
     pub index_cache_bytes: u64,
 }
 
-pub const DEFAULT_MAX_REQUESTS: usize = 64;
-pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
-pub const DEFAULT_RANGE_GAP: u64 = 64 << 10;
-pub const DEFAULT_RANGE_CAP: u64 = 64 << 20;
-pub const DEFAULT_INDEX_CACHE_BYTES: u64 = 64 << 20;
+const DEFAULT_MAX_REQUESTS: usize = 64;
+const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+const DEFAULT_RANGE_GAP: u64 = 64 << 10;
+const DEFAULT_RANGE_CAP: u64 = 64 << 20;
+const DEFAULT_INDEX_CACHE_BYTES: u64 = 64 << 20;
 const DEFAULT_IO_THREADS: usize = 2;
 const MAX_THREADS: usize = 4096;
 
@@ -83,10 +83,6 @@ impl Runtime {
         fork::watch();
         let config = config.completed()?;
         Ok(Arc::new(Self { config, live: PerProcess::default(), shut_down: AtomicBool::new(false) }))
-    }
-
-    pub fn config(&self) -> &RuntimeConfig {
-        &self.config
     }
 
     /// What belongs to this process, made now if it has not been.

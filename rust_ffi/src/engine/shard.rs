@@ -86,6 +86,11 @@ impl Sharding {
 }
 
 impl ShardLayout {
+    /// The number of inner chunks of a shard, whether they are stored or not.
+    pub fn inner_chunks(&self) -> u64 {
+        self.axes.iter().map(GridAxis::count).product()
+    }
+
     /// Bytes of the index as stored.
     pub fn index_len(&self) -> u64 {
         self.index.encoded_len().unwrap_or(0) as u64

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::engine::error::{Error, Result, Status};
 
@@ -21,10 +21,6 @@ pub struct LocalFile {
 impl LocalStore {
     pub fn new(root: PathBuf) -> Self {
         Self { root }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// Open the value of `key`; `None` when there is none.

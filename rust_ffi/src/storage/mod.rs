@@ -76,6 +76,11 @@ impl Store {
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
+
+    /// Whether reading waits for the network.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.backend, Backend::Remote(_))
+    }
 }
 
 /// A URL without what may be secret, and without the last `/`.

@@ -228,13 +228,12 @@ impl ChunkCodec {
     pub fn decode_into(&self, input: &[u8], buffers: &mut [PageBuf; 2], out: &mut [u8]) -> Result<()> {
         debug_assert!(self.is_c_order() && out.len() == self.len);
         let options = codec_options();
-        let bytes: &[u8] =
-            match &steps::decode(&self.chain.steps, &self.limits, input, buffers, Some(&mut *out), &options)?
-            {
-                Output::Direct => return Ok(()),
-                Output::Slice(bytes) => bytes,
-                Output::Owned(bytes) => &bytes.clone(),
-            };
+        let left = steps::decode(&self.chain.steps, &self.limits, input, buffers, Some(&mut *out), &options)?;
+        let bytes: &[u8] = match &left {
+            Output::Direct => return Ok(()),
+            Output::Slice(bytes) => bytes,
+            Output::Owned(bytes) => bytes,
+        };
         if bytes.len() != out.len() {
             return Err(steps::wrong_length(bytes.len(), out.len()));
         }
