@@ -34,6 +34,7 @@ cdef class Bridge:
     cdef int begin(self, Pending pending, object loop, object future, zrc_sink *sink) except -1
     cdef void abandon(self, Pending pending)
     cdef int drain(self) except -1
+    cdef Pending reclaim(self, zrc_completion *completion)
     cdef int settle(self, zrc_completion *completion) except -1
     cdef void drop(self, zrc_completion *completion)
     cdef void sweep(self)
