@@ -1,9 +1,9 @@
-/* zarrs_c: read Zarr arrays in parallel, without blocking, from any language that can call C.
+/* zarrs_c: read and write Zarr arrays in parallel, without blocking, from any language that can call C.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * This header is the contract and the manual. Read it from top to bottom: version, errors, runtime, stores,
- * arrays, reads, completion, operations, queues, raw chunks, statistics.
+ * completion, operations, queues, arrays, reads, writes, encoded chunks, statistics.
  *
  *     zrc_runtime *rt;  zrc_store *store;  zrc_array *array;
  *     zrc_runtime_new(NULL, &rt, NULL);
@@ -46,7 +46,7 @@ extern "C" {
 /* ==== Version ================================================================================================= */
 
 #define ZRC_ABI_MAJOR 0u
-#define ZRC_ABI_MINOR 1u
+#define ZRC_ABI_MINOR 2u
 
 /* The ABI of the loaded library: major << 16 | minor. A consumer needs an equal major, and a minor at least the
  * one it was compiled with. While the major is 0 the ABI may still change between releases. */
@@ -72,6 +72,8 @@ typedef int32_t zrc_status; /* one of the numbers below, which are permanent */
 #define ZRC_E_PANIC       10 /* a bug of ours, contained */
 #define ZRC_E_TIMEOUT     11 /* a wait ran out of time */
 #define ZRC_E_MEMORY      12 /* an allocation failed, or metadata asks for more than there can be */
+#define ZRC_E_EXISTS      13 /* there is an array or a group already */
+#define ZRC_E_CONFLICT    14 /* somebody else has changed what was to be changed */
 
 typedef struct zrc_str { /* borrowed, not NUL-terminated; ptr is never NULL */
   const char *ptr;
@@ -111,6 +113,8 @@ typedef struct zrc_runtime_options {
                              together; default 64 KiB */
   uint64_t range_cap;     /* the most bytes that one such request fetches; default 64 MiB */
   uint64_t index_cache_bytes; /* decoded indexes of remote shards that are kept; default 64 MiB */
+  uint64_t put_part_bytes;    /* remote objects of more than 4 times so many bytes are put in parts of so many;
+                                 default 16 MiB, S3 wants at least 5 MiB */
 } zrc_runtime_options;
 
 /* A runtime owns the threads and the budgets. No thread starts before the first operation. `options` may be NULL.
@@ -159,7 +163,7 @@ typedef struct zrc_completion {
   uint64_t tag;      /* the sink's */
   zrc_status status; /* ZRC_OK or why it failed */
   uint32_t flags;    /* ZRC_COMPLETION_* */
-  uint64_t bytes;    /* bytes placed in the caller's memory */
+  uint64_t bytes;    /* bytes placed in the caller's memory, or taken from it */
   zrc_error *error;  /* owned by the receiver, who frees it; NULL when status is ZRC_OK */
   void *result;      /* owned by the receiver: a zrc_array * or a zrc_buf *, as the flags say, or NULL */
 } zrc_completion;
@@ -198,13 +202,17 @@ typedef struct zrc_op_stats {
   size_t struct_size;
   uint64_t objects_total;  /* chunks or shards that the operation touches */
   uint64_t objects_done;   /* of these, finished or skipped */
-  uint64_t requests;       /* reads of the store: GETs, or reads of local files */
+  uint64_t requests;       /* to the store: GET, PUT, DELETE and so on, or reads and writes of local files */
   uint64_t heads;          /* of these, requests that only asked for a size */
   uint64_t bytes_fetched;  /* bytes those returned */
   uint64_t bytes_decoded;  /* bytes that came out of the codecs */
-  uint64_t bytes_placed;   /* bytes written to the caller's memory */
+  uint64_t bytes_placed;   /* bytes written to the caller's memory, or taken from it */
   uint64_t chunks_decoded; /* chunks, or inner chunks of shards */
   uint64_t chunks_missing; /* of those looked for, filled with the fill value */
+  uint64_t puts;           /* objects stored */
+  uint64_t deletes;        /* objects removed, had they been there or not */
+  uint64_t bytes_written;  /* bytes of the objects stored */
+  uint64_t chunks_encoded; /* chunks, or inner chunks of shards */
 } zrc_op_stats;
 
 /* What the operation has done so far. Errors: INVALID (struct_size). */
@@ -297,8 +305,9 @@ zrc_store *zrc_array_store(const zrc_array *array);      /* a new reference */
 
 /* ==== Reads =================================================================================================== */
 
-/* A region: the elements start[d] + k * step[d], 0 <= k < shape[d], of an array, and the memory that they fill.
- * All vectors have ndim entries and are copied. A region with a 0 in its shape is empty and valid.
+/* A region: the elements start[d] + k * step[d], 0 <= k < shape[d], of an array, and the memory that they fill,
+ * or come from in a write. All vectors have ndim entries and are copied. A region with a 0 in its shape is empty and
+ * valid.
  * The element at index k lies at data + sum(k[d] * strides[d]); strides are in bytes, of any sign. */
 typedef struct zrc_region {
   const zrc_array *array;
@@ -320,7 +329,12 @@ typedef struct zrc_io_options {
 } zrc_io_options;
 
 #define ZRC_IO_FAIL_FAST    1u /* the first region that fails stops the others, which end as ZRC_E_CANCELLED */
-#define ZRC_IO_NO_FAST_PATH 2u /* decode through zarrs' generic codecs only: to test and compare */
+#define ZRC_IO_NO_FAST_PATH 2u /* decode, encode through zarrs' generic codecs only: to test and compare */
+/* Of writes only: */
+#define ZRC_IO_WRITE_EMPTY  4u /* store chunks that hold only the fill value, which are erased otherwise */
+#define ZRC_IO_SYNC         8u /* local files, and the folders they are in, are on the disk before the completion */
+#define ZRC_IO_IF_UNCHANGED 16u /* a chunk that is changed in part must still be what it was when it was read, or the
+                                   write ends as ZRC_E_CONFLICT; for stores that put on a condition */
 
 /* Read `count` regions, of any arrays of this runtime, as one operation. A chunk that several regions touch is
  * fetched and decoded once; missing chunks give the fill value. Regions must not overlap in memory. The status is
@@ -332,6 +346,40 @@ zrc_status zrc_read(zrc_runtime *runtime, const zrc_region *regions, size_t coun
                     zrc_error **error);
 zrc_status zrc_read_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
                           const zrc_io_options *options, const zrc_sink *sink, zrc_op **op, zrc_error **error);
+
+/* ==== Writes ================================================================================================== */
+
+/* Make the array that `metadata_json` describes: a zarr.json of format 3; or a .zarray of format 2, with a member
+ * "attributes" beside its own, which becomes .zattrs. Gives the array, as zrc_array_open does.
+ * `flags`: ZRC_CREATE_*. Errors: INVALID, UNSUPPORTED (also: a store that is read-only), EXISTS, IO. */
+#define ZRC_CREATE_OVERWRITE 1u /* first erase everything under the path, other arrays included */
+
+zrc_status zrc_array_create(zrc_store *store, const char *path, const char *metadata_json, uint32_t flags,
+                            zrc_array **out, zrc_error **error);
+zrc_status zrc_array_create_async(zrc_store *store, const char *path, const char *metadata_json, uint32_t flags,
+                                  const zrc_sink *sink, zrc_op **op, zrc_error **error);
+
+/* Store other metadata, which may differ from the array's in shape, attributes and names of dimensions; chunks that
+ * then lie outside of the shape are erased. Gives a new array: `array` stays as it is. `flags` must be 0.
+ * Errors: INVALID (it differs in anything else), UNSUPPORTED (read-only store), IO. */
+zrc_status zrc_array_update(const zrc_array *array, const char *metadata_json, uint32_t flags, zrc_array **out,
+                            zrc_error **error);
+zrc_status zrc_array_update_async(const zrc_array *array, const char *metadata_json, uint32_t flags,
+                                  const zrc_sink *sink, zrc_op **op, zrc_error **error);
+
+/* Write `count` regions, whose `data` is only read and must not change until the completion. Strides may be 0: one
+ * element for many. Regions must not overlap in the array. A chunk that a region replaces as a whole (within the
+ * array's bounds) is not read; of others what is left out stays, and concurrent writes of this process to one chunk
+ * follow each other. Chunks that hold only the fill value are erased. Each chunk or shard ends as it was or as it
+ * is to be, whatever happens; which of them are written when an operation fails or is cancelled is not specified.
+ * Errors at submission: as zrc_read, and UNSUPPORTED for a store that cannot be written, or not on a condition.
+ * Errors at completion: as zrc_read, and CONFLICT. */
+zrc_status zrc_write(zrc_runtime *runtime, const zrc_region *regions, size_t count, const zrc_io_options *options,
+                     zrc_error **error);
+zrc_status zrc_write_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
+                           const zrc_io_options *options, const zrc_sink *sink, zrc_op **op, zrc_error **error);
+
+/* ==== Encoded chunks ========================================================================================== */
 
 #define ZRC_CHUNK_INNER 1u /* `index` counts the inner chunks of a sharded array, over the whole array */
 
@@ -345,6 +393,18 @@ zrc_status zrc_read_encoded_chunk_async(const zrc_array *array, const uint64_t *
 const uint8_t *zrc_buf_data(const zrc_buf *buf);
 size_t zrc_buf_len(const zrc_buf *buf);
 void zrc_buf_free(zrc_buf *buf);
+
+/* Store `nbytes` bytes, which must live until the completion, as the chunk (or shard) at `index`: not encoded, not
+ * checked. Or erase it; a chunk that is missing already is no error. `flags` must be 0.
+ * Errors: INVALID (index, flags), UNSUPPORTED (read-only store), IO. */
+zrc_status zrc_write_encoded_chunk(const zrc_array *array, const uint64_t *index, const void *data, size_t nbytes,
+                                   uint32_t flags, zrc_error **error);
+zrc_status zrc_write_encoded_chunk_async(const zrc_array *array, const uint64_t *index, const void *data,
+                                         size_t nbytes, uint32_t flags, const zrc_sink *sink, zrc_op **op,
+                                         zrc_error **error);
+zrc_status zrc_erase_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags, zrc_error **error);
+zrc_status zrc_erase_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
+                                 const zrc_sink *sink, zrc_op **op, zrc_error **error);
 
 /* ==== Statistics ============================================================================================== */
 
@@ -365,6 +425,10 @@ typedef struct zrc_stats { /* since the runtime was made (in this process) */
   uint64_t peak_bytes_in_flight;
   uint64_t requests_in_flight;
   uint64_t peak_requests_in_flight;
+  uint64_t puts;
+  uint64_t deletes;
+  uint64_t bytes_written;
+  uint64_t chunks_encoded;
 } zrc_stats;
 
 /* Errors: INVALID (struct_size). */

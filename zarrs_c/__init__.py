@@ -1,23 +1,38 @@
-"""Read Zarr arrays in parallel, without blocking.
+"""Read and write Zarr arrays in parallel, without blocking.
 
     array = await zarrs_c.open_array("/data/era5.zarr/t2m")
     await zarrs_c.read_into(buf, array, np.s_[0:24])   # fills buf in place
     day = await zarrs_c.read(array, np.s_[0:24])       # the same, into a new array
     day = array[0:24]                                  # blocking; see zarrs_c.sync for the rest
+    await zarrs_c.write(array, day, np.s_[24:48])      # and back
 
 Every asynchronous call checks its arguments at once and returns an `asyncio.Future` of the running loop.
 """
 
 from zarrs_c import sync
 from zarrs_c._array import Array
-from zarrs_c._async import open_array, read, read_encoded_chunk, read_into, read_many
+from zarrs_c._async import (
+    create_array,
+    erase_chunk,
+    open_array,
+    read,
+    read_encoded_chunk,
+    read_into,
+    read_many,
+    resize,
+    update_attributes,
+    write,
+    write_encoded_chunk,
+)
 from zarrs_c._bridge import stats
 from zarrs_c._encoded import EncodedChunk
 from zarrs_c._errors import (
     BufferMismatchError,
     CancelledError,
     CodecError,
+    ConflictError,
     Error,
+    ExistsError,
     ForkedError,
     InvalidError,
     MemoryError,
@@ -42,8 +57,10 @@ __all__ = [
     "BufferMismatchError",
     "CancelledError",
     "CodecError",
+    "ConflictError",
     "EncodedChunk",
     "Error",
+    "ExistsError",
     "ForkedError",
     "InvalidError",
     "MemoryError",
@@ -61,6 +78,8 @@ __all__ = [
     "__version__",
     "abi_version",
     "configure",
+    "create_array",
+    "erase_chunk",
     "get_include",
     "get_libraries",
     "get_library_dirs",
@@ -71,6 +90,10 @@ __all__ = [
     "read_encoded_chunk",
     "read_into",
     "read_many",
+    "resize",
     "stats",
     "sync",
+    "update_attributes",
+    "write",
+    "write_encoded_chunk",
 ]

@@ -1,6 +1,7 @@
 import builtins
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
 from os import PathLike
 from types import EllipsisType
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, final
@@ -17,8 +18,10 @@ __all__ = [
     "BufferMismatchError",
     "CancelledError",
     "CodecError",
+    "ConflictError",
     "EncodedChunk",
     "Error",
+    "ExistsError",
     "ForkedError",
     "InvalidError",
     "MemoryError",
@@ -36,6 +39,8 @@ __all__ = [
     "__version__",
     "abi_version",
     "configure",
+    "create_array",
+    "erase_chunk",
     "get_include",
     "get_libraries",
     "get_library_dirs",
@@ -46,8 +51,12 @@ __all__ = [
     "read_encoded_chunk",
     "read_into",
     "read_many",
+    "resize",
     "stats",
     "sync",
+    "update_attributes",
+    "write",
+    "write_encoded_chunk",
 ]
 
 __version__: str
@@ -56,6 +65,7 @@ _Address: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 _Index: TypeAlias = SupportsIndex | slice | EllipsisType
 _Selection: TypeAlias = _Index | tuple[_Index, ...]
 _Region: TypeAlias = tuple[Buffer, Array] | tuple[Buffer, Array, _Selection]
+_ChunkIndex: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex]
 _OnProgress: TypeAlias = Callable[[Progress], object]
 _B = TypeVar("_B", bound=Buffer)
 
@@ -83,6 +93,12 @@ class ForkedError(Error, RuntimeError): ...
 class PanicError(Error, RuntimeError): ...
 class TimeoutError(Error, builtins.TimeoutError): ...
 class MemoryError(Error, builtins.MemoryError): ...
+
+class ExistsError(Error, FileExistsError):
+    errno: int
+    def __init__(self, message: str = "", *, key: str | None = None, code: int | None = None) -> None: ...
+
+class ConflictError(StorageError): ...
 
 @final
 class Store:
@@ -124,6 +140,7 @@ class Array:
     @property
     def shards(self) -> tuple[int, ...] | tuple[tuple[int, ...], ...] | None: ...
     def __getitem__(self, selection: _Selection, /) -> NDArray[Any]: ...
+    def __setitem__(self, selection: _Selection, data: Buffer | complex | str | date | timedelta, /) -> None: ...
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
     def __len__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
@@ -154,6 +171,10 @@ class Stats(NamedTuple):
     chunks_missing: int
     bytes_in_flight: int
     requests_in_flight: int
+    puts: int
+    deletes: int
+    bytes_written: int
+    chunks_encoded: int
 
 class OpStats(NamedTuple):
     requests: int
@@ -165,6 +186,10 @@ class OpStats(NamedTuple):
     chunks_missing: int
     objects_total: int
     objects_done: int
+    puts: int
+    deletes: int
+    bytes_written: int
+    chunks_encoded: int
 
 class Progress(NamedTuple):
     chunks_done: int
@@ -181,6 +206,7 @@ def configure(
     range_gap: int | None = None,
     range_cap: int | None = None,
     index_cache_bytes: int | None = None,
+    put_part_bytes: int | None = None,
 ) -> None: ...
 def stats() -> Stats: ...
 def get_include() -> str: ...
@@ -223,7 +249,44 @@ def read_many(
 ) -> ReadFuture[list[Any]]: ...
 def read_encoded_chunk(
     array: Array,
-    chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex],
+    chunk_index: _ChunkIndex,
     *,
     inner: bool = False,
 ) -> ReadFuture[EncodedChunk | None]: ...
+def create_array(
+    store: _Address | Store,
+    path: str = "",
+    *,
+    shape: SupportsIndex | Iterable[SupportsIndex],
+    dtype: Any,
+    chunks: Any = "auto",
+    shards: Any = None,
+    filters: Any = "auto",
+    serializer: Any = "auto",
+    compressors: Any = "auto",
+    fill_value: Any = None,
+    order: Literal["C", "F"] | None = None,
+    chunk_key_encoding: Any = None,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Iterable[str | None] | None = None,
+    zarr_format: Literal[2, 3] = 3,
+    overwrite: bool = False,
+    storage_options: Mapping[str, str] | None = None,
+) -> ReadFuture[Array]: ...
+def write(
+    array: Array,
+    data: Buffer | complex | str | date | timedelta,
+    selection: _Selection = ...,
+    *,
+    chunks: _Selection | None = None,
+    write_empty_chunks: bool = False,
+    fsync: bool = False,
+    if_unchanged: bool = False,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
+) -> ReadFuture[None]: ...
+def write_encoded_chunk(array: Array, chunk_index: _ChunkIndex, data: Buffer) -> ReadFuture[None]: ...
+def erase_chunk(array: Array, chunk_index: _ChunkIndex) -> ReadFuture[None]: ...
+def resize(array: Array, shape: SupportsIndex | Iterable[SupportsIndex]) -> ReadFuture[Array]: ...
+def update_attributes(array: Array, attributes: Mapping[str, Any]) -> ReadFuture[Array]: ...

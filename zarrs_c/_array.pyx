@@ -161,6 +161,12 @@ cdef class Array:
 
         return read(self, selection)
 
+    def __setitem__(self, selection, data):
+        """Write to a selection (NumPy basic indexing), blocking; see `zarrs_c.sync.write`."""
+        from zarrs_c._sync import write
+
+        write(self, data, selection)
+
     def __array__(self, dtype=None, copy=None):
         """The whole array in memory, read blocking."""
         if copy is False:

@@ -6,39 +6,47 @@ No coroutine, no task and no lock: whoever reads ten thousand windows pays for t
 from functools import partial
 
 cimport cython
-from cpython.buffer cimport PyBuffer_Release
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint32_t, uint64_t
 
 from zarrs_c._array cimport MAX_NDIM, Array, format_option, path_bytes, wrap_array
 from zarrs_c._batch cimport Batch, make_batch
 from zarrs_c._bridge cimport CHAINED, Bridge, Pending, bridge_of, running_loop
 from zarrs_c._capi cimport (
+    ZRC_CREATE_OVERWRITE,
     ZRC_OK,
     zrc_array,
+    zrc_array_create_async,
     zrc_array_open_async,
     zrc_array_options,
     zrc_array_release,
+    zrc_array_update_async,
     zrc_buf,
     zrc_buf_free,
+    zrc_erase_chunk_async,
     zrc_error,
     zrc_read_async,
     zrc_read_encoded_chunk_async,
     zrc_runtime,
     zrc_sink,
     zrc_status,
+    zrc_write_async,
+    zrc_write_encoded_chunk_async,
 )
 from zarrs_c._encoded cimport parse_chunk_index, wrap_encoded
 from zarrs_c._figures cimport check_progress
-from zarrs_c._request cimport NEW, Request, an_array, choose, prepare
+from zarrs_c._request cimport NEW, Request, an_array, choose, prepare, prepare_write, write_flags
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport take_error
 from zarrs_c._store cimport Store, as_store
 
+from zarrs_c._metadata import with_attributes, with_shape
 from zarrs_c._progress import watch
 
 
 @cython.no_gc  # as Pending
-cdef class _ReadPending(Pending):
+cdef class _ViewPending(Pending):
+    # A read into, or a write from, one buffer.
     cdef Py_buffer view
     cdef bint held
     cdef object result
@@ -104,7 +112,7 @@ cdef object _submit_read(
     cdef zrc_sink sink
     cdef zrc_error *error = NULL
     cdef zrc_status status
-    cdef _ReadPending pending = _ReadPending.__new__(_ReadPending)
+    cdef _ViewPending pending = _ViewPending.__new__(_ViewPending)
     request.chosen = choose(&request.options, max_requests, max_bytes, 0)
     pending.result = prepare(&request, &pending.view, buf, array, selection, chunks)
     pending.held = True
@@ -172,7 +180,7 @@ cdef object _submit_read_of_url(
     return _submit_open(loop, bridge, store, "", None, then)
 
 
-# ---- The public functions ----
+# ---- Reading ----
 
 def open_array(store, path="", *, storage_options=None, zarr_format=None):
     """Open an array: a future of an `Array`.
@@ -277,3 +285,186 @@ def read_encoded_chunk(array, chunk_index, *, inner=False):
         bridge.abandon(pending)
         raise take_error(status, error)
     return pending.future
+
+
+# ---- Writing ----
+
+def write(
+    array, data, selection=..., *, chunks=None, write_empty_chunks=False, fsync=False, if_unchanged=False,
+    max_requests=None, max_bytes=None, progress=None,
+):
+    """Write `data` to a selection of `array`: a future of None.
+
+    data: a buffer of the array's dtype, with any strides, whose shape is the selection's or broadcasts to it as in
+    NumPy; exactly as many plain bytes as the selection has, in C order; or a scalar. It must not change until the
+    future is done.
+    selection, chunks: as for `read_into`. Chunks that the selection replaces as a whole are not read; of others,
+    the rest stays.
+    write_empty_chunks: whether chunks that hold only the fill value are stored; otherwise they are erased.
+    fsync: whether local files are on the disk when the future is done.
+    if_unchanged: whether a chunk that is changed in part must still be what it was when it was read; needs a store
+    that puts on a condition (S3, Google Cloud Storage, Azure, memory).
+    max_requests, max_bytes, progress: as for `read_into`.
+
+    Each chunk (or shard) is the old or the new one, whatever happens; when the write fails or is cancelled, some
+    may be new. Raises SelectionError, BufferMismatchError and UnsupportedError (a store that cannot be written) at
+    the call; the future fails with StorageError, CodecError or ConflictError (`if_unchanged`).
+    """
+    cdef Request request
+    cdef zrc_sink sink
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    cdef _ViewPending pending = _ViewPending.__new__(_ViewPending)
+    loop = running_loop()
+    cdef Bridge bridge = bridge_of(loop)
+    check_progress(progress)
+    request.chosen = choose(
+        &request.options, max_requests, max_bytes, write_flags(write_empty_chunks, fsync, if_unchanged)
+    )
+    prepare_write(&request, &pending.view, data, opened, selection, chunks)
+    pending.held = True
+    bridge.begin(pending, loop, None, &sink)
+    status = zrc_write_async(runtime(), &request.region, 1, request.chosen, &sink, &pending.op, &error)
+    if status != ZRC_OK:
+        bridge.abandon(pending)
+        raise take_error(status, error)
+    future = pending.future
+    if progress is not None:
+        watch(future, progress)
+    return future
+
+
+def write_encoded_chunk(array, chunk_index, data):
+    """Store bytes as a chunk (or shard), as they are: a future of None.
+
+    chunk_index: as for `read_encoded_chunk`. data: a contiguous buffer, which must not change until the future is
+    done. Nothing checks that it decodes.
+    """
+    cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
+    cdef zrc_sink sink
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    loop = running_loop()
+    cdef Bridge bridge = bridge_of(loop)
+    parse_chunk_index(opened, chunk_index, False, index, &flags)
+    cdef _ViewPending pending = _ViewPending.__new__(_ViewPending)
+    PyObject_GetBuffer(data, &pending.view, PyBUF_SIMPLE)
+    pending.held = True
+    bridge.begin(pending, loop, None, &sink)
+    status = zrc_write_encoded_chunk_async(
+        opened.ptr, index, pending.view.buf, pending.view.len, flags, &sink, &pending.op, &error
+    )
+    if status != ZRC_OK:
+        bridge.abandon(pending)
+        raise take_error(status, error)
+    return pending.future
+
+
+def erase_chunk(array, chunk_index):
+    """Erase a chunk (or shard), which then reads as the fill value: a future of None. A missing one is no error.
+
+    chunk_index: as for `read_encoded_chunk`.
+    """
+    cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
+    cdef zrc_sink sink
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    loop = running_loop()
+    cdef Bridge bridge = bridge_of(loop)
+    parse_chunk_index(opened, chunk_index, False, index, &flags)
+    cdef Pending pending = _ViewPending.__new__(_ViewPending)
+    bridge.begin(pending, loop, None, &sink)
+    status = zrc_erase_chunk_async(opened.ptr, index, flags, &sink, &pending.op, &error)
+    if status != ZRC_OK:
+        bridge.abandon(pending)
+        raise take_error(status, error)
+    return pending.future
+
+
+# ---- Making and changing arrays ----
+
+cdef object _submit_create(Store store, object path, str metadata, bint overwrite):
+    cdef zrc_sink sink
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef bytes encoded = path_bytes(path), json = metadata.encode("utf-8")
+    cdef const char *c_path = encoded
+    cdef const char *c_json = json
+    loop = running_loop()
+    cdef Bridge bridge = bridge_of(loop)
+    cdef _OpenPending pending = _OpenPending.__new__(_OpenPending)
+    pending.store = store
+    bridge.begin(pending, loop, None, &sink)
+    status = zrc_array_create_async(
+        store.ptr, c_path, c_json, ZRC_CREATE_OVERWRITE if overwrite else 0, &sink, &pending.op, &error
+    )
+    if status != ZRC_OK:
+        bridge.abandon(pending)
+        raise take_error(status, error)
+    return pending.future
+
+
+cdef object _submit_update(Array array, str metadata):
+    cdef zrc_sink sink
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef bytes json = metadata.encode("utf-8")
+    cdef const char *c_json = json
+    loop = running_loop()
+    cdef Bridge bridge = bridge_of(loop)
+    cdef _OpenPending pending = _OpenPending.__new__(_OpenPending)
+    pending.store = array.store
+    bridge.begin(pending, loop, None, &sink)
+    status = zrc_array_update_async(array.ptr, c_json, 0, &sink, &pending.op, &error)
+    if status != ZRC_OK:
+        bridge.abandon(pending)
+        raise take_error(status, error)
+    return pending.future
+
+
+def create_array(
+    store, path="", *, shape, dtype, chunks="auto", shards=None, filters="auto", serializer="auto",
+    compressors="auto", fill_value=None, order=None, chunk_key_encoding=None, attributes=None,
+    dimension_names=None, zarr_format=3, overwrite=False, storage_options=None,
+):
+    """Make an array and store its metadata: a future of the `Array`.
+
+    store, path, storage_options: as for `open_array`. The other arguments mean what they mean for zarr-python's
+    `create_array`: see docs/writing.md.
+    overwrite: whether whatever is at the path, other arrays under it included, is erased first.
+
+    Raises InvalidError, UnsupportedError and TypeError at the call; the future fails with ExistsError (an array or
+    a group is there already) or StorageError.
+    """
+    from zarrs_c._create import array_metadata
+
+    metadata = array_metadata(
+        shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer,
+        compressors=compressors, fill_value=fill_value, order=order, chunk_key_encoding=chunk_key_encoding,
+        attributes=attributes, dimension_names=dimension_names, zarr_format=zarr_format,
+    )
+    return _submit_create(as_store(store, storage_options), path, metadata, overwrite)
+
+
+def resize(array, shape):
+    """Give an array another shape: a future of the new `Array`. The old one stays as it is.
+
+    Chunks that lie outside of the new shape are erased; of chunks at its edge, what lies outside is kept, and is
+    there again when the array grows.
+    """
+    cdef Array opened = an_array(array)
+    return _submit_update(opened, with_shape(opened, shape))
+
+
+def update_attributes(array, attributes):
+    """Set attributes of an array, beside those that it has: a future of the new `Array`. The old one stays.
+
+    attributes: a mapping of strings to what JSON can hold.
+    """
+    cdef Array opened = an_array(array)
+    return _submit_update(opened, with_attributes(opened, attributes))

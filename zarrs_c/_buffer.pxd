@@ -10,4 +10,5 @@ cdef struct Layout:
 
 
 cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1
+cdef int acquire_source(object data, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1
 cdef object fresh(Array array, const Box *box)

@@ -1,4 +1,7 @@
-"""The caller's memory: any writable buffer of the selection's shape and dtype, or that many plain bytes.
+"""The caller's memory: any buffer of the selection's shape and dtype, or that many plain bytes.
+
+A read wants one to fill (`acquire`); a write one to take from (`acquire_source`), which may also be a scalar, or
+smaller than the selection where NumPy would broadcast it.
 
 NumPy exports a buffer of every dtype as long as it isn't asked for the format, which the buffer protocol
 lacks for datetime64 or bfloat16. So an ndarray's dtype is compared as a dtype, and its memory is asked for
@@ -8,14 +11,23 @@ format.
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_STRIDED, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBUF_STRIDED,
+    PyBUF_STRIDED_RO,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 
 from zarrs_c._array cimport Array
 from zarrs_c._selection cimport Box, result_shape
 
+from zarrs_c._scalars import SCALARS, scalar
 from zarrs_c._errors import BufferMismatchError, UnsupportedError
 
 cdef object ndarray = np.ndarray
+cdef object generic = np.generic
 cdef object empty = np.empty
 
 
@@ -33,9 +45,11 @@ cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layou
     _refuse_variable(array)
     if not isinstance(buf, ndarray):
         viewed = _view(buf)
-        if viewed.ndim == 1 and viewed.format.lstrip("@=<>!") in ("B", "b", "c") and viewed.c_contiguous:
-            if _acquire_bytes(viewed, array, box, view, layout):
-                return 0
+        if viewed.readonly:
+            kind = type(buf).__name__
+            raise BufferMismatchError(f"the buffer ({kind}) is read-only: a read needs a writable buffer")
+        if _is_bytes(viewed) and _acquire_bytes(viewed, array, box, view, layout, PyBUF_WRITABLE):
+            return 0
         buf = _as_array(viewed)
     dtype = buf.dtype
     if dtype is not array.dtype and dtype != array.dtype:
@@ -47,6 +61,36 @@ cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layou
     if not _fit(box, view, layout):
         PyBuffer_Release(view)
         raise _mismatch(buf, array, box)
+    return 0
+
+
+cdef int acquire_source(object data, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
+    """Export the memory of what is to be written into `view`; as `acquire`, but it is only read from."""
+    _refuse_variable(array)
+    if isinstance(data, (ndarray, generic)):
+        pass
+    elif isinstance(data, SCALARS):
+        data = scalar(data, array.dtype, repr(array))
+    else:
+        viewed = _view(data)
+        if _is_bytes(viewed) and _acquire_bytes(viewed, array, box, view, layout, 0):
+            return 0
+        data = _as_array(viewed)
+    dtype = data.dtype
+    if dtype is not array.dtype and dtype != array.dtype:
+        raise _mismatch(data, array, box)
+    shape = result_shape(box)
+    if data.shape != shape:
+        try:
+            data = np.broadcast_to(data, shape)
+        except ValueError:
+            raise _mismatch(data, array, box) from None
+    elif isinstance(data, generic):
+        data = np.asarray(data)
+    PyObject_GetBuffer(data, view, PyBUF_STRIDED_RO)
+    if not _fit(box, view, layout):
+        PyBuffer_Release(view)
+        raise _mismatch(data, array, box)
     return 0
 
 
@@ -72,19 +116,17 @@ cdef bint _fit(const Box *box, const Py_buffer *view, Layout *layout) noexcept:
 
 cdef object _view(object buf):
     try:
-        viewed = memoryview(buf)
+        return memoryview(buf)
     except TypeError:
-        raise TypeError(
-            f"buf must be a NumPy array or another writable buffer, not {type(buf).__name__}"
-        ) from None
-    if viewed.readonly:
-        kind = type(buf).__name__
-        raise BufferMismatchError(f"the buffer ({kind}) is read-only: a read needs a writable buffer")
-    return viewed
+        raise TypeError(f"expected a NumPy array or another buffer, not {type(buf).__name__}") from None
+
+
+cdef bint _is_bytes(object viewed):
+    return viewed.ndim == 1 and viewed.format.lstrip("@=<>!") in ("B", "b", "c") and viewed.c_contiguous
 
 
 cdef bint _acquire_bytes(
-    object viewed, Array array, const Box *box, Py_buffer *view, Layout *layout
+    object viewed, Array array, const Box *box, Py_buffer *view, Layout *layout, int writable
 ) except -1:
     """Take plain bytes of exactly the right size, in C order. False: they may fit as elements."""
     shape = result_shape(box)
@@ -98,7 +140,7 @@ cdef bint _acquire_bytes(
             f"the selection has shape {shape} and dtype {array.dtype}, {needed} bytes in all; "
             f"the buffer is of {viewed.nbytes} plain bytes"
         )
-    PyObject_GetBuffer(viewed, view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    PyObject_GetBuffer(viewed, view, PyBUF_SIMPLE | writable)
     layout.contiguous = True
     return True
 
@@ -121,5 +163,5 @@ cdef object _mismatch(object buf, Array array, const Box *box):
 
 cdef int _refuse_variable(Array array) except -1:
     if array.itemsize == 0:
-        raise UnsupportedError(f"the data type of {array!r} is of variable length, which cannot be read yet")
+        raise UnsupportedError(f"the data type of {array!r} is of variable length, which can be neither read nor written yet")
     return 0

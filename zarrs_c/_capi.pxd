@@ -25,6 +25,8 @@ cdef extern from "zarrs_c.h" nogil:
     const zrc_status ZRC_E_PANIC
     const zrc_status ZRC_E_TIMEOUT
     const zrc_status ZRC_E_MEMORY
+    const zrc_status ZRC_E_EXISTS
+    const zrc_status ZRC_E_CONFLICT
 
     ctypedef struct zrc_str:
         const char *ptr
@@ -64,6 +66,7 @@ cdef extern from "zarrs_c.h" nogil:
         uint64_t range_gap
         uint64_t range_cap
         uint64_t index_cache_bytes
+        uint64_t put_part_bytes
     zrc_status zrc_runtime_new(const zrc_runtime_options *options, zrc_runtime **out,
                                zrc_error **error) noexcept
     void zrc_runtime_retain(zrc_runtime *runtime) noexcept
@@ -112,6 +115,10 @@ cdef extern from "zarrs_c.h" nogil:
         uint64_t bytes_placed
         uint64_t chunks_decoded
         uint64_t chunks_missing
+        uint64_t puts
+        uint64_t deletes
+        uint64_t bytes_written
+        uint64_t chunks_encoded
     zrc_status zrc_op_get_stats(const zrc_op *op, zrc_op_stats *out) noexcept
 
     # ---- Queues ----
@@ -176,11 +183,33 @@ cdef extern from "zarrs_c.h" nogil:
         zrc_status *statuses
     const uint32_t ZRC_IO_FAIL_FAST
     const uint32_t ZRC_IO_NO_FAST_PATH
+    const uint32_t ZRC_IO_WRITE_EMPTY
+    const uint32_t ZRC_IO_SYNC
+    const uint32_t ZRC_IO_IF_UNCHANGED
     zrc_status zrc_read(zrc_runtime *runtime, const zrc_region *regions, size_t count,
                         const zrc_io_options *options, zrc_error **error) noexcept
     zrc_status zrc_read_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
                               const zrc_io_options *options, const zrc_sink *sink, zrc_op **op,
                               zrc_error **error) noexcept
+
+    # ---- Writes ----
+    const uint32_t ZRC_CREATE_OVERWRITE
+    zrc_status zrc_array_create(zrc_store *store, const char *path, const char *metadata_json,
+                                uint32_t flags, zrc_array **out, zrc_error **error) noexcept
+    zrc_status zrc_array_create_async(zrc_store *store, const char *path, const char *metadata_json,
+                                      uint32_t flags, const zrc_sink *sink, zrc_op **op,
+                                      zrc_error **error) noexcept
+    zrc_status zrc_array_update(const zrc_array *array, const char *metadata_json, uint32_t flags,
+                                zrc_array **out, zrc_error **error) noexcept
+    zrc_status zrc_array_update_async(const zrc_array *array, const char *metadata_json, uint32_t flags,
+                                      const zrc_sink *sink, zrc_op **op, zrc_error **error) noexcept
+    zrc_status zrc_write(zrc_runtime *runtime, const zrc_region *regions, size_t count,
+                         const zrc_io_options *options, zrc_error **error) noexcept
+    zrc_status zrc_write_async(zrc_runtime *runtime, const zrc_region *regions, size_t count,
+                               const zrc_io_options *options, const zrc_sink *sink, zrc_op **op,
+                               zrc_error **error) noexcept
+
+    # ---- Encoded chunks ----
     const uint32_t ZRC_CHUNK_INNER
     zrc_status zrc_read_encoded_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags,
                                       zrc_buf **out, zrc_error **error) noexcept
@@ -189,6 +218,15 @@ cdef extern from "zarrs_c.h" nogil:
     const uint8_t *zrc_buf_data(const zrc_buf *buf) noexcept
     size_t zrc_buf_len(const zrc_buf *buf) noexcept
     void zrc_buf_free(zrc_buf *buf) noexcept
+    zrc_status zrc_write_encoded_chunk(const zrc_array *array, const uint64_t *index, const void *data,
+                                       size_t nbytes, uint32_t flags, zrc_error **error) noexcept
+    zrc_status zrc_write_encoded_chunk_async(const zrc_array *array, const uint64_t *index, const void *data,
+                                             size_t nbytes, uint32_t flags, const zrc_sink *sink, zrc_op **op,
+                                             zrc_error **error) noexcept
+    zrc_status zrc_erase_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags,
+                               zrc_error **error) noexcept
+    zrc_status zrc_erase_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
+                                     const zrc_sink *sink, zrc_op **op, zrc_error **error) noexcept
 
     # ---- Statistics ----
     ctypedef struct zrc_stats:
@@ -208,6 +246,10 @@ cdef extern from "zarrs_c.h" nogil:
         uint64_t peak_bytes_in_flight
         uint64_t requests_in_flight
         uint64_t peak_requests_in_flight
+        uint64_t puts
+        uint64_t deletes
+        uint64_t bytes_written
+        uint64_t chunks_encoded
     zrc_status zrc_runtime_get_stats(const zrc_runtime *runtime, zrc_stats *out) noexcept
     ctypedef struct zrc_queue_stats:
         size_t struct_size

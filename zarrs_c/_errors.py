@@ -16,6 +16,8 @@ FORKED = 9
 PANIC = 10
 TIMEOUT = 11
 MEMORY = 12
+EXISTS = 13
+CONFLICT = 14
 
 
 class Error(Exception):
@@ -135,6 +137,24 @@ class MemoryError(Error, builtins.MemoryError):
     code = MEMORY
 
 
+class ExistsError(Error, FileExistsError):
+    """There is an array or a group at that path already."""
+
+    __module__ = "zarrs_c"
+    code = EXISTS
+
+    def __init__(self, message="", *, key=None, code=None):
+        super().__init__(message, key=key, code=code)
+        self.errno = errno.EEXIST
+
+
+class ConflictError(StorageError):
+    """Somebody else has changed a chunk since it was read to be changed in part: nothing was written to it."""
+
+    __module__ = "zarrs_c"
+    code = CONFLICT
+
+
 _CLASSES = {
     INVALID: InvalidError,
     NOT_FOUND: NotFoundError,
@@ -148,6 +168,8 @@ _CLASSES = {
     PANIC: PanicError,
     TIMEOUT: TimeoutError,
     MEMORY: MemoryError,
+    EXISTS: ExistsError,
+    CONFLICT: ConflictError,
 }
 
 

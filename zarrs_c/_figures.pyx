@@ -8,16 +8,17 @@ from zarrs_c._capi cimport ZRC_INIT, zrc_op, zrc_op_get_stats, zrc_op_stats
 
 OpStats = namedtuple("OpStats", [
     "requests", "heads", "bytes_fetched", "bytes_decoded", "bytes_placed", "chunks_decoded", "chunks_missing",
-    "objects_total", "objects_done",
+    "objects_total", "objects_done", "puts", "deletes", "bytes_written", "chunks_encoded",
 ])
 OpStats.__module__ = "zarrs_c"
 OpStats.__doc__ = """What one operation has done so far; of a read by URL or path, its opening of the array too.
 
-requests: reads of the store, GETs and reads of local files; heads: of these, requests that only asked for a
-size; bytes_fetched: bytes that these returned; bytes_decoded: bytes that came out of the codecs; bytes_placed:
-bytes written to the caller's memory; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those
+requests: to the store: GETs, PUTs, DELETEs, or reads and writes of local files; heads: of these, requests that
+only asked for a size; bytes_fetched: bytes that reads returned; bytes_decoded: bytes that came out of the codecs;
+bytes_placed: bytes written to the caller's memory, or taken from it; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those
 that were not stored and gave the fill value; objects_total: chunks or shards that it touches; objects_done: of
-these, finished or skipped.
+these, finished or skipped; puts: objects stored; deletes: objects removed, had they been there or not;
+bytes_written: bytes of the objects stored; chunks_encoded: chunks, or inner chunks of shards.
 """
 
 Progress = namedtuple("Progress", ["chunks_done", "chunks_total", "bytes"])
@@ -25,7 +26,7 @@ Progress.__module__ = "zarrs_c"
 Progress.__doc__ = """How far a read is; no figure ever goes back.
 
 chunks_done: chunks (or shards, where the array is sharded) that are finished; chunks_total: all that the read
-touches, 0 until the array of a read by URL or path is open; bytes: written to the caller's memory.
+touches, 0 until the array of a read by URL or path is open; bytes: written to the caller's memory, or taken from it.
 """
 
 
@@ -44,6 +45,10 @@ cdef class Figures:
             chunks_missing=self.counted.chunks_missing,
             objects_total=self.counted.objects_total,
             objects_done=self.counted.objects_done,
+            puts=self.counted.puts,
+            deletes=self.counted.deletes,
+            bytes_written=self.counted.bytes_written,
+            chunks_encoded=self.counted.chunks_encoded,
         )
 
     def progress(self):
@@ -71,6 +76,10 @@ cdef void _add(zrc_op_stats *into, const zrc_op_stats *more) noexcept:
     into.chunks_missing += more.chunks_missing
     into.objects_total += more.objects_total
     into.objects_done += more.objects_done
+    into.puts += more.puts
+    into.deletes += more.deletes
+    into.bytes_written += more.bytes_written
+    into.chunks_encoded += more.chunks_encoded
 
 
 cdef int check_progress(object progress) except -1:

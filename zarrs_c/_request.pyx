@@ -1,18 +1,26 @@
-"""One region to read, from Python's objects to the C ABI's structs."""
+"""One region to read or to write, from Python's objects to the C ABI's structs."""
 
 import os
 
 from libc.stdint cimport UINT32_MAX, UINT64_MAX
 
 from zarrs_c._array cimport Array
-from zarrs_c._buffer cimport Layout, acquire, fresh
-from zarrs_c._capi cimport ZRC_INIT, ZRC_IO_NO_FAST_PATH, zrc_io_options, zrc_region
+from zarrs_c._buffer cimport Layout, acquire, acquire_source, fresh
+from zarrs_c._capi cimport (
+    ZRC_INIT,
+    ZRC_IO_IF_UNCHANGED,
+    ZRC_IO_NO_FAST_PATH,
+    ZRC_IO_SYNC,
+    ZRC_IO_WRITE_EMPTY,
+    zrc_io_options,
+    zrc_region,
+)
 from zarrs_c._runtime cimport limit
 from zarrs_c._selection cimport Box, select
 
 cdef object NEW = object()
 
-# To test and compare: ZARRS_C_NO_FAST_PATH=1 has every read decode through zarrs' generic codecs.
+# To test and compare: ZARRS_C_NO_FAST_PATH=1 has every read decode, and every write encode, through zarrs' generic codecs.
 cdef int _always = ZRC_IO_NO_FAST_PATH if os.environ.get("ZARRS_C_NO_FAST_PATH", "0") not in ("", "0") else 0
 
 
@@ -27,13 +35,31 @@ cdef object prepare(
     return result
 
 
+cdef int prepare_write(
+    Request *request, Py_buffer *view, object data, Array array, object selection, object chunks
+) except -1:
+    """Fill `request`; export the memory of `data` into `view`, which the caller releases."""
+    select(array, selection, chunks, &request.box)
+    acquire_source(data, array, &request.box, view, &request.layout)
+    point(&request.region, array, &request.box, view, &request.layout)
+    return 0
+
+
+cdef int write_flags(object write_empty_chunks, object fsync, object if_unchanged) except -1:
+    return (
+        (ZRC_IO_WRITE_EMPTY if write_empty_chunks else 0)
+        | (ZRC_IO_SYNC if fsync else 0)
+        | (ZRC_IO_IF_UNCHANGED if if_unchanged else 0)
+    )
+
+
 cdef void point(zrc_region *region, Array array, Box *box, const Py_buffer *view, Layout *layout):
     region.array = array.ptr
     region.start = box.start
     region.shape = box.shape
     region.step = box.step if box.stepped else NULL
     region.data = view.buf
-    region.nbytes = view.len
+    region.nbytes = view.len  # of all elements, also where they share memory
     region.strides = NULL if layout.contiguous else layout.strides
 
 

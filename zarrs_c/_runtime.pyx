@@ -29,6 +29,7 @@ cdef dict _LIMITS = {
     "range_gap": UINT64_MAX,
     "range_cap": UINT64_MAX,
     "index_cache_bytes": UINT64_MAX,
+    "put_part_bytes": UINT64_MAX,
 }
 cdef dict _configured = {}
 cdef zrc_runtime *_runtime = NULL
@@ -83,6 +84,7 @@ cdef zrc_runtime *runtime() except NULL:
     options.range_gap = settings.get("range_gap", 0)
     options.range_cap = settings.get("range_cap", 0)
     options.index_cache_bytes = settings.get("index_cache_bytes", 0)
+    options.put_part_bytes = settings.get("put_part_bytes", 0)
     status = zrc_runtime_new(&options, &made, &error)
     check(status, error)
     _configured.clear()
@@ -100,7 +102,7 @@ cdef void shut_down(unsigned int timeout_ms):
 
 def configure(
     *, io_threads=None, codec_threads=None, max_requests=None, max_bytes=None, range_gap=None, range_cap=None,
-    index_cache_bytes=None,
+    index_cache_bytes=None, put_part_bytes=None,
 ):
     """Set the process's defaults, before anything is opened or read.
 
@@ -111,6 +113,8 @@ def configure(
     range_gap: ranges of a remote object with at most so many unwanted bytes between them are fetched as one
     (default 64 KiB); range_cap: the most bytes that one such request fetches (default 64 MiB).
     index_cache_bytes: decoded indexes of remote shards that are kept (default 64 MiB).
+    put_part_bytes: remote objects of more than 4 times so many bytes are put in parts of so many (default
+    16 MiB; S3 wants at least 5 MiB).
 
     What is None stays as it is. Environment variables named ZARRS_C_IO_THREADS, ZARRS_C_MAX_BYTES and so on
     do the same where this function was not called. Raises RuntimeError when the runtime has started (at the
@@ -125,6 +129,7 @@ def configure(
         "range_gap": range_gap,
         "range_cap": range_cap,
         "index_cache_bytes": index_cache_bytes,
+        "put_part_bytes": put_part_bytes,
     }
     given = {name: limit(name, value, _LIMITS[name]) for name, value in given.items() if value is not None}
     if _runtime is not NULL:
@@ -153,16 +158,19 @@ def version():
 Stats = namedtuple("Stats", [
     "requests", "heads", "bytes_fetched", "bytes_decoded", "chunks_decoded", "peak_bytes_in_flight",
     "peak_requests_in_flight", "operations", "cancelled", "wakes", "failed", "operations_in_flight",
-    "bytes_placed", "chunks_missing", "bytes_in_flight", "requests_in_flight",
+    "bytes_placed", "chunks_missing", "bytes_in_flight", "requests_in_flight", "puts", "deletes",
+    "bytes_written", "chunks_encoded",
 ])
 Stats.__module__ = "zarrs_c"
 Stats.__doc__ = """What the process has done since the runtime was made (in a forked child: since the fork).
 
-requests: reads of a store, GETs and reads of local files; heads: of these, requests that only asked for a
-size;
-bytes_fetched: bytes that these returned; bytes_decoded: bytes that came out of the codecs; bytes_placed:
-bytes written to callers' memory; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those
-that were not stored and gave the fill value; operations: reads and opens that ended, of which cancelled and
+requests: to stores: GETs, PUTs, DELETEs, or reads and writes of local files; heads: of these, requests that only
+asked for a size;
+bytes_fetched: bytes that reads returned; bytes_decoded: bytes that came out of the codecs; bytes_placed:
+bytes written to callers' memory, or taken from it; chunks_decoded: chunks, or inner chunks of shards; chunks_missing: those
+that were not stored and gave the fill value; puts: objects stored; deletes: objects removed, had they been
+there or not; bytes_written: bytes of the objects stored; chunks_encoded: chunks, or inner chunks of shards;
+operations: those that ended, of which cancelled and
 failed;
 wakes: times that the bridge woke an event loop, at most; *_in_flight: now; peak_*: the most at any time.
 """
@@ -192,4 +200,8 @@ def runtime_stats(uint64_t wakes):
         chunks_missing=counted.chunks_missing,
         bytes_in_flight=counted.bytes_in_flight,
         requests_in_flight=counted.requests_in_flight,
+        puts=counted.puts,
+        deletes=counted.deletes,
+        bytes_written=counted.bytes_written,
+        chunks_encoded=counted.chunks_encoded,
     )

@@ -1,22 +1,26 @@
 """The blocking calls: each submits one operation and waits for it without the GIL, minding signals."""
 
-from cpython.buffer cimport PyBuffer_Release
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 
 from zarrs_c._array cimport MAX_NDIM, Array, format_option, path_bytes, wrap_array
 from zarrs_c._batch cimport Batch, make_batch
 from zarrs_c._capi cimport (
+    ZRC_CREATE_OVERWRITE,
     ZRC_E_TIMEOUT,
     ZRC_INIT,
     ZRC_OK,
     zrc_array,
+    zrc_array_create_async,
     zrc_array_open_async,
     zrc_array_options,
     zrc_array_release,
+    zrc_array_update_async,
     zrc_buf,
     zrc_buf_free,
     zrc_completion,
+    zrc_erase_chunk_async,
     zrc_error,
     zrc_error_free,
     zrc_op,
@@ -27,13 +31,17 @@ from zarrs_c._capi cimport (
     zrc_read_encoded_chunk_async,
     zrc_runtime,
     zrc_status,
+    zrc_write_async,
+    zrc_write_encoded_chunk_async,
 )
 from zarrs_c._encoded cimport parse_chunk_index, wrap_encoded
 from zarrs_c._figures cimport check_progress, figures
-from zarrs_c._request cimport NEW, Request, an_array, choose, prepare
+from zarrs_c._request cimport NEW, Request, an_array, choose, prepare, prepare_write, write_flags
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, take_error
 from zarrs_c._store cimport Store, as_store
+
+from zarrs_c._metadata import with_attributes, with_shape
 
 cdef enum:
     SIGNAL_CHECK_MS = 50  # how long Ctrl-C may go unnoticed
@@ -171,3 +179,124 @@ def read_encoded_chunk(array, chunk_index, *, inner=False):
         status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
     check(status, error)
     return wrap_encoded(<zrc_buf *>_wait(op, _discard_encoded, None))
+
+
+# ---- Writing ----
+
+def write(
+    array, data, selection=..., *, chunks=None, write_empty_chunks=False, fsync=False, if_unchanged=False,
+    max_requests=None, max_bytes=None, progress=None,
+):
+    """Write `data` to a selection of `array`. As `zarrs_c.write`, but blocking.
+
+    What `progress` raises ends the write, and is raised.
+    """
+    cdef Request request
+    cdef Py_buffer view
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    check_progress(progress)
+    cdef zrc_runtime *process = runtime()
+    request.chosen = choose(
+        &request.options, max_requests, max_bytes, write_flags(write_empty_chunks, fsync, if_unchanged)
+    )
+    prepare_write(&request, &view, data, opened, selection, chunks)
+    try:
+        with nogil:
+            status = zrc_write_async(process, &request.region, 1, request.chosen, NULL, &op, &error)
+        check(status, error)
+        _wait(op, NULL, progress)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def write_encoded_chunk(array, chunk_index, data):
+    """Store bytes as a chunk, as they are. `zarrs_c.write_encoded_chunk`, but blocking."""
+    cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
+    cdef Py_buffer view
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    parse_chunk_index(opened, chunk_index, False, index, &flags)
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            status = zrc_write_encoded_chunk_async(
+                opened.ptr, index, view.buf, view.len, flags, NULL, &op, &error
+            )
+        check(status, error)
+        _wait(op, NULL, None)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def erase_chunk(array, chunk_index):
+    """Erase a chunk. `zarrs_c.erase_chunk`, but blocking."""
+    cdef uint64_t index[MAX_NDIM]
+    cdef uint32_t flags
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef Array opened = an_array(array)
+    parse_chunk_index(opened, chunk_index, False, index, &flags)
+    with nogil:
+        status = zrc_erase_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
+    check(status, error)
+    _wait(op, NULL, None)
+
+
+# ---- Making and changing arrays ----
+
+def create_array(
+    store, path="", *, shape, dtype, chunks="auto", shards=None, filters="auto", serializer="auto",
+    compressors="auto", fill_value=None, order=None, chunk_key_encoding=None, attributes=None,
+    dimension_names=None, zarr_format=3, overwrite=False, storage_options=None,
+):
+    """Make an array and store its metadata. `zarrs_c.create_array`, but blocking: returns the `Array`."""
+    from zarrs_c._create import array_metadata
+
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef uint32_t flags = ZRC_CREATE_OVERWRITE if overwrite else 0
+    cdef bytes json = array_metadata(
+        shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer,
+        compressors=compressors, fill_value=fill_value, order=order, chunk_key_encoding=chunk_key_encoding,
+        attributes=attributes, dimension_names=dimension_names, zarr_format=zarr_format,
+    ).encode("utf-8")
+    cdef Store opened = as_store(store, storage_options)
+    cdef bytes encoded = path_bytes(path)
+    cdef const char *c_path = encoded
+    cdef const char *c_json = json
+    with nogil:
+        status = zrc_array_create_async(opened.ptr, c_path, c_json, flags, NULL, &op, &error)
+    check(status, error)
+    return wrap_array(<zrc_array *>_wait(op, _discard_array, None), opened)
+
+
+cdef object _update(Array array, str metadata):
+    cdef zrc_op *op = NULL
+    cdef zrc_error *error = NULL
+    cdef zrc_status status
+    cdef bytes json = metadata.encode("utf-8")
+    cdef const char *c_json = json
+    with nogil:
+        status = zrc_array_update_async(array.ptr, c_json, 0, NULL, &op, &error)
+    check(status, error)
+    return wrap_array(<zrc_array *>_wait(op, _discard_array, None), array.store)
+
+
+def resize(array, shape):
+    """Give an array another shape. `zarrs_c.resize`, but blocking: returns the new `Array`."""
+    cdef Array opened = an_array(array)
+    return _update(opened, with_shape(opened, shape))
+
+
+def update_attributes(array, attributes):
+    """Set attributes of an array. `zarrs_c.update_attributes`, but blocking: returns the new `Array`."""
+    cdef Array opened = an_array(array)
+    return _update(opened, with_attributes(opened, attributes))

@@ -1,7 +1,9 @@
 from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 from typing import Any, Literal, SupportsIndex
 
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 from zarrs_c import (
     _B,
@@ -9,6 +11,7 @@ from zarrs_c import (
     EncodedChunk,
     Store,
     _Address,
+    _ChunkIndex,
     _OnProgress,
     _Region,
     _Selection,
@@ -19,13 +22,19 @@ from zarrs_c import stats as stats
 
 __all__ = [
     "configure",
+    "create_array",
+    "erase_chunk",
     "open_array",
     "open_store",
     "read",
     "read_encoded_chunk",
     "read_into",
     "read_many",
+    "resize",
     "stats",
+    "update_attributes",
+    "write",
+    "write_encoded_chunk",
 ]
 
 def open_array(
@@ -63,7 +72,44 @@ def read_many(
 ) -> list[Any]: ...
 def read_encoded_chunk(
     array: Array,
-    chunk_index: SupportsIndex | tuple[SupportsIndex, ...] | list[SupportsIndex],
+    chunk_index: _ChunkIndex,
     *,
     inner: bool = False,
 ) -> EncodedChunk | None: ...
+def create_array(
+    store: _Address | Store,
+    path: str = "",
+    *,
+    shape: SupportsIndex | Iterable[SupportsIndex],
+    dtype: Any,
+    chunks: Any = "auto",
+    shards: Any = None,
+    filters: Any = "auto",
+    serializer: Any = "auto",
+    compressors: Any = "auto",
+    fill_value: Any = None,
+    order: Literal["C", "F"] | None = None,
+    chunk_key_encoding: Any = None,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Iterable[str | None] | None = None,
+    zarr_format: Literal[2, 3] = 3,
+    overwrite: bool = False,
+    storage_options: Mapping[str, str] | None = None,
+) -> Array: ...
+def write(
+    array: Array,
+    data: Buffer | complex | str | date | timedelta,
+    selection: _Selection = ...,
+    *,
+    chunks: _Selection | None = None,
+    write_empty_chunks: bool = False,
+    fsync: bool = False,
+    if_unchanged: bool = False,
+    max_requests: int | None = None,
+    max_bytes: int | None = None,
+    progress: _OnProgress | None = None,
+) -> None: ...
+def write_encoded_chunk(array: Array, chunk_index: _ChunkIndex, data: Buffer) -> None: ...
+def erase_chunk(array: Array, chunk_index: _ChunkIndex) -> None: ...
+def resize(array: Array, shape: SupportsIndex | Iterable[SupportsIndex]) -> Array: ...
+def update_attributes(array: Array, attributes: Mapping[str, Any]) -> Array: ...

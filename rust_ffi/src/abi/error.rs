@@ -22,6 +22,8 @@ pub const ZRC_E_FORKED: zrc_status = Status::Forked as zrc_status;
 pub const ZRC_E_PANIC: zrc_status = Status::Panic as zrc_status;
 pub const ZRC_E_TIMEOUT: zrc_status = Status::Timeout as zrc_status;
 pub const ZRC_E_MEMORY: zrc_status = Status::Memory as zrc_status;
+pub const ZRC_E_EXISTS: zrc_status = Status::Exists as zrc_status;
+pub const ZRC_E_CONFLICT: zrc_status = Status::Conflict as zrc_status;
 
 /// Opaque to C.
 pub struct zrc_error(Error);
@@ -92,6 +94,8 @@ fn name(status: zrc_status) -> &'static CStr {
         ZRC_E_PANIC => c"ZRC_E_PANIC",
         ZRC_E_TIMEOUT => c"ZRC_E_TIMEOUT",
         ZRC_E_MEMORY => c"ZRC_E_MEMORY",
+        ZRC_E_EXISTS => c"ZRC_E_EXISTS",
+        ZRC_E_CONFLICT => c"ZRC_E_CONFLICT",
         _ => c"ZRC_E_UNKNOWN",
     }
 }

@@ -1,4 +1,4 @@
-//! Reads: regions of arrays, and chunks as they are stored.
+//! Regions of arrays, read and written; and chunks as they are stored.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -18,6 +18,9 @@ use crate::engine::error::{Error, Result};
 use crate::engine::operation::{OnComplete, Operation, Output};
 use crate::engine::read::{self, IoOptions, StatusSlots};
 use crate::engine::region::Region;
+use crate::engine::runtime::Runtime;
+use crate::engine::write;
+use crate::engine::write_encoded::{self, Lent};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -47,6 +50,9 @@ versioned!(zrc_io_options);
 
 pub const ZRC_IO_FAIL_FAST: u32 = 1;
 pub const ZRC_IO_NO_FAST_PATH: u32 = 2;
+pub const ZRC_IO_WRITE_EMPTY: u32 = 4;
+pub const ZRC_IO_SYNC: u32 = 8;
+pub const ZRC_IO_IF_UNCHANGED: u32 = 16;
 pub const ZRC_CHUNK_INNER: u32 = 1;
 
 /// Refuse flags that this version does not know: they ask for something that it would not do.
@@ -81,25 +87,33 @@ unsafe fn take_region(region: &zrc_region, i: usize) -> Result<Region> {
     }
 }
 
+/// What is done with the regions.
+type Start = unsafe fn(&Arc<Runtime>, Vec<Region>, IoOptions, Option<OnComplete>) -> Result<Arc<Operation>>;
+
+/// How to start it, and the flags that it knows.
+const READ: (Start, u32) = (read::read, ZRC_IO_FAIL_FAST | ZRC_IO_NO_FAST_PATH);
+const WRITE: (Start, u32) = (write::write, READ.1 | ZRC_IO_WRITE_EMPTY | ZRC_IO_SYNC | ZRC_IO_IF_UNCHANGED);
+
 /// # Safety
 /// The rules *handles*, *pointers*, *structs* and *lending*.
-unsafe fn start_read(
+unsafe fn start(
     runtime: *mut zrc_runtime,
     regions: *const zrc_region,
     count: usize,
     options: *const zrc_io_options,
+    (start, known_flags): (Start, u32),
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
     // SAFETY: the caller's promises.
     let (runtime, options) =
         unsafe { (pointers::share(runtime, "runtime")?, layout::options(options, "options")?) };
-    check_flags(options.flags, ZRC_IO_FAIL_FAST | ZRC_IO_NO_FAST_PATH, "options.flags")?;
+    check_flags(options.flags, known_flags, "options.flags")?;
     let stride = layout::stride::<zrc_region>(options.region_size, "options.region_size")?;
     if regions.is_null() && count > 0 {
         return Err(Error::invalid(format_args!("regions must not be NULL when count is {count}")));
     }
     let mut taken = Vec::new();
-    taken.try_reserve_exact(count).map_err(|_| Error::memory(count, "the regions of a read"))?;
+    taken.try_reserve_exact(count).map_err(|_| Error::memory(count, "the regions"))?;
     for i in 0..count {
         // SAFETY: the caller's promises; `i` is less than `count`.
         let region = unsafe {
@@ -108,15 +122,19 @@ unsafe fn start_read(
         };
         taken.push(region);
     }
+    let flag = |flag| options.flags & flag != 0;
     let options = IoOptions {
         max_requests: options.max_requests as usize,
         max_bytes: options.max_bytes,
-        fail_fast: options.flags & ZRC_IO_FAIL_FAST != 0,
-        no_fast_path: options.flags & ZRC_IO_NO_FAST_PATH != 0,
+        fail_fast: flag(ZRC_IO_FAIL_FAST),
+        no_fast_path: flag(ZRC_IO_NO_FAST_PATH),
+        write_empty: flag(ZRC_IO_WRITE_EMPTY),
+        sync: flag(ZRC_IO_SYNC),
+        if_unchanged: flag(ZRC_IO_IF_UNCHANGED),
         statuses: StatusSlots::new(options.statuses),
     };
     // SAFETY: the rule *lending*: the regions' memory and the statuses stay until the final completion.
-    unsafe { read::read(&runtime, taken, options, on_complete) }
+    unsafe { start(&runtime, taken, options, on_complete) }
 }
 
 #[unsafe(no_mangle)]
@@ -129,7 +147,7 @@ pub unsafe extern "C" fn zrc_read(
 ) -> zrc_status {
     let body = || {
         // SAFETY: the rules *handles*, *pointers* and *structs*; *lending*, as this waits for the end.
-        let operation = unsafe { start_read(runtime, regions, count, options, None) }?;
+        let operation = unsafe { start(runtime, regions, count, options, READ, None) }?;
         op::finish(&operation).map(drop)
     };
     // SAFETY: the rule *pointers*.
@@ -150,7 +168,44 @@ pub unsafe extern "C" fn zrc_read_async(
         // SAFETY: the rules *pointers* and *lending*.
         let submission = unsafe { op::Submission::new(sink, op) }?;
         // SAFETY: the rules *handles*, *pointers*, *structs* and *lending*.
-        submission.start(|on_complete| unsafe { start_read(runtime, regions, count, options, on_complete) })
+        submission.start(|done| unsafe { start(runtime, regions, count, options, READ, done) })
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_write(
+    runtime: *mut zrc_runtime,
+    regions: *const zrc_region,
+    count: usize,
+    options: *const zrc_io_options,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *handles*, *pointers* and *structs*; *lending*, as this waits for the end.
+        let operation = unsafe { start(runtime, regions, count, options, WRITE, None) }?;
+        op::finish(&operation).map(drop)
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_write_async(
+    runtime: *mut zrc_runtime,
+    regions: *const zrc_region,
+    count: usize,
+    options: *const zrc_io_options,
+    sink: *const zrc_sink,
+    op: *mut *mut zrc_op,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *pointers* and *lending*.
+        let submission = unsafe { op::Submission::new(sink, op) }?;
+        // SAFETY: the rules *handles*, *pointers*, *structs* and *lending*.
+        submission.start(|done| unsafe { start(runtime, regions, count, options, WRITE, done) })
     };
     // SAFETY: the rule *pointers*.
     unsafe { guard::status(error, body) }
@@ -210,6 +265,103 @@ pub unsafe extern "C" fn zrc_read_encoded_chunk_async(
         let submission = unsafe { op::Submission::new(sink, op) }?;
         // SAFETY: the rules *handles* and *pointers*.
         submission.start(|on_complete| unsafe { start_read_encoded(array, index, flags, on_complete) })
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+/// # Safety
+/// The rules *handles*, *pointers* and, for `data` and what `on_complete` holds, *lending*.
+unsafe fn start_write_encoded(
+    array: *const zrc_array,
+    index: *const u64,
+    data: Option<(*const c_void, usize)>,
+    flags: u32,
+    on_complete: Option<OnComplete>,
+) -> Result<Arc<Operation>> {
+    check_flags(flags, 0, "flags")?;
+    // SAFETY: the caller's promises.
+    let (array, index, data) = unsafe {
+        let array = pointers::share(array, "array")?;
+        let ndim = array.shape().len();
+        let lent = |(data, nbytes): (*const c_void, usize)| {
+            let bytes: &[u8] = pointers::vector(data.cast::<u8>(), nbytes, "data")?;
+            Ok(Lent::new(bytes.as_ptr(), nbytes))
+        };
+        (array, pointers::vector(index, ndim, "index")?, data.map(lent).transpose()?)
+    };
+    write_encoded::write_encoded_chunk(&array, index, data, on_complete)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_write_encoded_chunk(
+    array: *const zrc_array,
+    index: *const u64,
+    data: *const c_void,
+    nbytes: usize,
+    flags: u32,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *handles* and *pointers*; *lending*, as this waits for the end.
+        let operation = unsafe { start_write_encoded(array, index, Some((data, nbytes)), flags, None) }?;
+        op::finish(&operation).map(drop)
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_write_encoded_chunk_async(
+    array: *const zrc_array,
+    index: *const u64,
+    data: *const c_void,
+    nbytes: usize,
+    flags: u32,
+    sink: *const zrc_sink,
+    op: *mut *mut zrc_op,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *pointers* and *lending*.
+        let submission = unsafe { op::Submission::new(sink, op) }?;
+        // SAFETY: the rules *handles*, *pointers* and *lending*.
+        submission.start(|done| unsafe { start_write_encoded(array, index, Some((data, nbytes)), flags, done) })
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_erase_chunk(
+    array: *const zrc_array,
+    index: *const u64,
+    flags: u32,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *handles* and *pointers*; *lending*, as this waits for the end.
+        let operation = unsafe { start_write_encoded(array, index, None, flags, None) }?;
+        op::finish(&operation).map(drop)
+    };
+    // SAFETY: the rule *pointers*.
+    unsafe { guard::status(error, body) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_erase_chunk_async(
+    array: *const zrc_array,
+    index: *const u64,
+    flags: u32,
+    sink: *const zrc_sink,
+    op: *mut *mut zrc_op,
+    error: *mut *mut zrc_error,
+) -> zrc_status {
+    let body = || {
+        // SAFETY: the rules *pointers* and *lending*.
+        let submission = unsafe { op::Submission::new(sink, op) }?;
+        // SAFETY: the rules *handles*, *pointers* and *lending*.
+        submission.start(|done| unsafe { start_write_encoded(array, index, None, flags, done) })
     };
     // SAFETY: the rule *pointers*.
     unsafe { guard::status(error, body) }

@@ -40,6 +40,7 @@
 mod array;
 mod buf;
 mod completion;
+mod create;
 mod error;
 mod guard;
 mod io;
@@ -55,6 +56,7 @@ mod store;
 pub use array::*;
 pub use buf::*;
 pub use completion::*;
+pub use create::*;
 pub use error::*;
 pub use io::*;
 pub use op::*;
@@ -66,7 +68,7 @@ pub use store::*;
 use std::ffi::c_char;
 
 pub const ZRC_ABI_MAJOR: u32 = 0;
-pub const ZRC_ABI_MINOR: u32 = 1;
+pub const ZRC_ABI_MINOR: u32 = 2;
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zrc_abi_version() -> u32 {

@@ -24,6 +24,7 @@ pub struct zrc_runtime_options {
     pub range_gap: u64,
     pub range_cap: u64,
     pub index_cache_bytes: u64,
+    pub put_part_bytes: u64,
 }
 versioned!(zrc_runtime_options);
 
@@ -45,6 +46,7 @@ pub unsafe extern "C" fn zrc_runtime_new(
             range_gap: options.range_gap,
             range_cap: options.range_cap,
             index_cache_bytes: options.index_cache_bytes,
+            put_part_bytes: options.put_part_bytes,
         };
         out.put(pointers::give(Runtime::new(config)?));
         Ok(())

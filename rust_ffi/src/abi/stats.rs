@@ -28,6 +28,10 @@ pub struct zrc_stats {
     pub peak_bytes_in_flight: u64,
     pub requests_in_flight: u64,
     pub peak_requests_in_flight: u64,
+    pub puts: u64,
+    pub deletes: u64,
+    pub bytes_written: u64,
+    pub chunks_encoded: u64,
 }
 
 #[repr(C)]
@@ -43,6 +47,10 @@ pub struct zrc_op_stats {
     pub bytes_placed: u64,
     pub chunks_decoded: u64,
     pub chunks_missing: u64,
+    pub puts: u64,
+    pub deletes: u64,
+    pub bytes_written: u64,
+    pub chunks_encoded: u64,
 }
 versioned!(zrc_stats, zrc_op_stats);
 
@@ -74,6 +82,10 @@ pub unsafe extern "C" fn zrc_runtime_get_stats(
             peak_bytes_in_flight: live.bytes.peak(),
             requests_in_flight: live.requests.level(),
             peak_requests_in_flight: live.requests.peak(),
+            puts: count(Counter::Puts),
+            deletes: count(Counter::Deletes),
+            bytes_written: count(Counter::BytesWritten),
+            chunks_encoded: count(Counter::ChunksEncoded),
         });
         Ok(())
     })
@@ -96,6 +108,10 @@ pub unsafe extern "C" fn zrc_op_get_stats(op: *const zrc_op, out: *mut zrc_op_st
             bytes_placed: count(Counter::BytesPlaced),
             chunks_decoded: count(Counter::ChunksDecoded),
             chunks_missing: count(Counter::ChunksMissing),
+            puts: count(Counter::Puts),
+            deletes: count(Counter::Deletes),
+            bytes_written: count(Counter::BytesWritten),
+            chunks_encoded: count(Counter::ChunksEncoded),
         });
         Ok(())
     })

@@ -21,6 +21,7 @@ pub struct Budget {
 }
 
 /// Bytes in flight, until dropped.
+#[derive(Default)]
 pub struct BytesPermit {
     permits: Vec<OwnedSemaphorePermit>,
     /// Where they are counted, and how many.
@@ -77,6 +78,8 @@ impl Drop for BytesPermit {
 /// One operation's place in line.
 pub struct Turn {
     line: Mutex<()>,
+    /// Of those that hold their bytes already: who waits for bytes may wait for one of these.
+    request_line: Mutex<()>,
     own: Option<Budget>,
 }
 
@@ -89,12 +92,12 @@ impl Turn {
             let requests = or_all(max_requests as u64, Semaphore::MAX_PERMITS as u64) as usize;
             Budget::new(requests, or_all(max_bytes, u64::from(u32::MAX) * UNIT))
         });
-        Self { line: Mutex::new(()), own }
+        Self { line: Mutex::new(()), request_line: Mutex::new(()), own }
     }
 
     /// Wait for leave to make one request that will hold up to `bytes`.
     pub async fn wait(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
-        let mut bytes_permit = BytesPermit { permits: vec![], counted: None };
+        let mut bytes_permit = BytesPermit::default();
         let mut request_permit = RequestPermit(vec![]);
         // The operation's own limits come first, so that waiting for them holds nothing of the others'.
         let _line = self.line.lock().await;
@@ -103,6 +106,26 @@ impl Turn {
             request_permit.0.push(budget.take_request().await);
         }
         (bytes_permit, request_permit)
+    }
+
+    /// Wait for leave to hold up to `bytes`.
+    pub async fn wait_bytes(&self, budget: &Budget, bytes: u64) -> BytesPermit {
+        let mut permit = BytesPermit::default();
+        let _line = self.line.lock().await;
+        for budget in self.own.iter().chain([budget]) {
+            permit.permits.push(budget.take_bytes(bytes).await);
+        }
+        permit
+    }
+
+    /// Wait for leave to make one request, whose bytes are held already.
+    pub async fn wait_request(&self, budget: &Budget) -> RequestPermit {
+        let mut permit = RequestPermit(vec![]);
+        let _line = self.request_line.lock().await;
+        for budget in self.own.iter().chain([budget]) {
+            permit.0.push(budget.take_request().await);
+        }
+        permit
     }
 }
 

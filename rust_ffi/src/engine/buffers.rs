@@ -46,6 +46,12 @@ impl Buffer {
     }
 }
 
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut idle = self.pool.idle.lock().unwrap();

@@ -19,6 +19,8 @@ pub enum Status {
     Panic = 10,
     Timeout = 11,
     Memory = 12,
+    Exists = 13,
+    Conflict = 14,
 }
 
 /// An error, cheap to clone: several regions of one read may fail for the same reason.

@@ -120,19 +120,23 @@ impl Opening {
     /// The text of one metadata object.
     async fn get(&self, name: &str) -> Result<Option<String>> {
         let key = join(&self.path, name);
-        let operation = self.completer.operation();
-        let bytes = match self.store.backend() {
-            Backend::Local(store) => local::get_value(store, &key, operation)?,
-            Backend::Remote(store) => {
-                let value = remote::get_value(store, &key, operation).await?;
-                value.map(|value| value.buffer.bytes().to_vec())
-            }
-        };
+        let bytes = get_metadata(&self.store, &key, self.completer.operation()).await?;
         let text = |bytes| {
             String::from_utf8(bytes)
                 .map_err(|_| Error::invalid("metadata is not UTF-8").with_key(self.store.url(), &key))
         };
         bytes.map(text).transpose()
+    }
+}
+
+/// The bytes of one metadata object.
+pub(super) async fn get_metadata(store: &Store, key: &str, operation: &Operation) -> Result<Option<Vec<u8>>> {
+    match store.backend() {
+        Backend::Local(store) => local::get_value(store, key, operation),
+        Backend::Remote(store) => {
+            let value = remote::get_value(store, key, operation).await?;
+            Ok(value.map(|value| value.buffer.bytes().to_vec()))
+        }
     }
 }
 

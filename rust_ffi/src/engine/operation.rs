@@ -129,6 +129,15 @@ impl Operation {
         self.stop();
     }
 
+    /// Record how the operation's only task ended; `None`: it was cancelled.
+    pub fn settle(&self, outcome: Option<Result<()>>, located: impl FnOnce(Error) -> Error) {
+        match outcome {
+            None => _ = self.skip(),
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.fail(located(error)),
+        }
+    }
+
     /// Record a failure without stopping the operation's other regions.
     pub fn note_failure(&self, error: Error) {
         let _ = self.failure.set(error);

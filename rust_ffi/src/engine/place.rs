@@ -24,16 +24,16 @@ pub struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn each(&self) -> impl Iterator<Item = (&Piece, &[isize])> {
+    pub fn each(&self) -> impl Iterator<Item = (&Piece, &[isize])> {
         self.pieces.iter().zip(self.strides.iter().copied())
     }
 
-    fn bytes(&self, piece: &Piece) -> u64 {
+    pub fn bytes(&self, piece: &Piece) -> u64 {
         piece.inner.iter().map(|axis| axis.count).product::<u64>() * self.itemsize as u64
     }
 
     /// The caller's memory, when the chunk is wanted as a whole and lies there as it decodes.
-    fn contiguous(&self, codec: &ChunkCodec) -> Option<*mut [u8]> {
+    pub fn contiguous(&self, codec: &ChunkCodec) -> Option<*mut [u8]> {
         let [piece] = &self.pieces[..] else { return None };
         let whole =
             codec.shape().zip(&piece.inner).all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
@@ -81,9 +81,7 @@ impl Placer<'_> {
         file: &LocalFile,
         range: Range<u64>,
     ) -> Result<()> {
-        let too_long =
-            || Error::codec(format_args!("{} stored bytes cannot be addressed", range.end - range.start));
-        let len = usize::try_from(range.end - range.start).map_err(|_| too_long())?;
+        let len = range_len(&range)?;
         let held = len as u64 + codec.decoded_len() as u64;
         let _held = self.operation.live().bytes.hold(held);
         let raw = codec.is_raw() && len == codec.decoded_len() && !self.no_fast_path;
@@ -94,10 +92,8 @@ impl Placer<'_> {
             self.count(codec, layout);
             return Ok(());
         }
-        scratch::with(|Scratch { encoded, decoded }| {
-            let encoded = encoded.get(len)?;
-            file.read_at(encoded, range.start)?;
-            self.place(codec, layout, encoded, decoded)
+        scratch::with(|Scratch { encoded, decoded, .. }| {
+            self.place(codec, layout, read_range(file, range, encoded)?, decoded)
         })
     }
 
@@ -130,6 +126,18 @@ impl Placer<'_> {
         let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
         self.operation.count(Counter::BytesPlaced, placed);
     }
+}
+
+fn range_len(range: &Range<u64>) -> Result<usize> {
+    let n = range.end - range.start;
+    usize::try_from(n).map_err(|_| Error::codec(format_args!("{n} stored bytes cannot be addressed")))
+}
+
+/// Read a range of a file into a buffer that is kept.
+pub fn read_range<'a>(file: &LocalFile, range: Range<u64>, buffer: &'a mut PageBuf) -> Result<&'a [u8]> {
+    let bytes = buffer.get(range_len(&range)?)?;
+    file.read_at(bytes, range.start)?;
+    Ok(bytes)
 }
 
 fn scatter_piece(decoded: &Decoded<'_>, piece: &Piece, strides: &[isize], itemsize: usize) {

@@ -115,6 +115,26 @@ impl CodecPool {
         }
     }
 
+    /// Run a task on the workers, each of its steps a job of `lane` that is as dear as decoding `bytes`. A task must
+    /// contain its own panics.
+    pub fn spawn(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        bytes: u64,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (pool, lane) = (Arc::downgrade(self), lane.clone());
+        let schedule = move |step: async_task::Runnable| {
+            // Without a pool there is nobody to go on: the task is dropped, as it is when its operation is cancelled.
+            if let Some(pool) = pool.upgrade() {
+                pool.submit(&lane, Arc::new(Once::decoding(bytes, move || _ = step.run())), 1);
+            }
+        };
+        let (step, task) = async_task::spawn(task, schedule);
+        step.schedule();
+        task.detach();
+    }
+
     /// Run `job` on a worker and wait for it; on a worker, run it right away. For code that asks rayon how many
     /// threads there are, which anywhere else would start rayon's global pool.
     ///

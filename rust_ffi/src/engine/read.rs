@@ -14,7 +14,7 @@ use super::operation::{Completer, OnComplete, Operation};
 use super::place::{Layout, Placer};
 use super::plan::{Cells, Memory, Pieces, Plan, Target};
 use super::pool::{Claim, Lane, Once, Work};
-use super::region::Region;
+use super::region::{Access, Region};
 use super::runtime::Runtime;
 use super::shard::ShardLayout;
 use super::{Dims, local, remote};
@@ -30,6 +30,12 @@ pub struct IoOptions {
     pub fail_fast: bool,
     /// Decode by zarrs alone.
     pub no_fast_path: bool,
+    /// Of writes: store chunks that hold nothing but the fill value, instead of erasing them.
+    pub write_empty: bool,
+    /// Of writes: what was written is on the disk at the end.
+    pub sync: bool,
+    /// Of writes: a chunk that is changed in part must still be what it was when it was read.
+    pub if_unchanged: bool,
     pub statuses: Option<StatusSlots>,
 }
 
@@ -63,7 +69,7 @@ pub unsafe fn read(
     options: IoOptions,
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
-    let (placements, plan) = plan(runtime, regions)?;
+    let (placements, plan) = plan(runtime, regions, Access::Read)?;
     let live = runtime.live();
     let pool = live.pool()?;
     let remote = placements.iter().any(|placement| placement.array.store().is_remote());
@@ -85,13 +91,17 @@ pub unsafe fn read(
 }
 
 /// Check every region and plan them together.
-fn plan(runtime: &Arc<Runtime>, regions: Vec<Region>) -> Result<(Vec<Placement>, Plan)> {
+pub(super) fn plan(
+    runtime: &Arc<Runtime>,
+    regions: Vec<Region>,
+    access: Access,
+) -> Result<(Vec<Placement>, Plan)> {
     let several = regions.len() > 1;
     let mut placements = Vec::with_capacity(regions.len());
     let mut targets = Vec::with_capacity(regions.len());
     for (i, region) in regions.into_iter().enumerate() {
         let checked = if Arc::ptr_eq(region.array.store().runtime(), runtime) {
-            region.checked()
+            region.checked(access)
         } else {
             Err(Error::invalid(format_args!("{}: the array belongs to another runtime", region.array.name())))
         };
@@ -106,8 +116,8 @@ fn plan(runtime: &Arc<Runtime>, regions: Vec<Region>) -> Result<(Vec<Placement>,
 }
 
 /// A region under way.
-struct Placement {
-    array: Arc<Array>,
+pub(super) struct Placement {
+    pub(super) array: Arc<Array>,
     strides: Dims<isize>,
     /// The status that it failed with, or 0.
     failure: AtomicI32,
@@ -115,16 +125,16 @@ struct Placement {
 
 /// See the module.
 pub(super) struct ReadJob {
-    placements: Vec<Placement>,
+    pub(super) placements: Vec<Placement>,
     pub(super) plan: Plan,
     pub(super) options: IoOptions,
-    next: AtomicUsize,
+    pub(super) next: AtomicUsize,
     /// Its place in the codec pool's queue.
     pub(super) lane: Arc<Lane>,
     /// Its place in line for the network.
     pub(super) turn: Turn,
     /// Dropped last, after everything that could reach the caller's memory.
-    completer: Completer,
+    pub(super) completer: Completer,
 }
 
 impl Work for ReadJob {

@@ -8,6 +8,15 @@ use super::error::{Error, Result, Status};
 use super::plan::{AxisSelection, Cells};
 use super::scatter::c_strides;
 
+/// What is done with a region's memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is filled.
+    Read,
+    /// It is what the array is to hold.
+    Write,
+}
+
 /// The elements `start[d] + k * step[d]`, `0 <= k < shape[d]`, of an array, and the memory that they fill.
 #[derive(Clone)]
 pub struct Region {
@@ -26,17 +35,20 @@ pub struct Region {
 
 impl Region {
     /// Check everything, and give the selection and the strides in bytes.
-    pub(super) fn checked(&self) -> Result<(Cells, Dims<isize>)> {
+    pub(super) fn checked(&self, access: Access) -> Result<(Cells, Dims<isize>)> {
         let array = &self.array;
         let dtype = array.dtype();
         if dtype.is_variable() {
             let (path, name) = (array.name(), &dtype.name);
             return Err(Error::unsupported(format_args!(
-                "{path}: variable-length data type {name} cannot be read"
+                "{path}: variable-length data type {name} can be neither read nor written"
             )));
         }
+        if access == Access::Write {
+            array.store().check_writable()?;
+        }
         let selection = self.selection()?;
-        let strides = self.checked_strides(dtype.itemsize)?;
+        let strides = self.checked_strides(dtype.itemsize, access)?;
         Ok((Cells::new(selection, array.axes().clone()), strides))
     }
 
@@ -69,7 +81,7 @@ impl Region {
         Error::new(Status::Buffer, format_args!("{}: {text}", self.array.name()))
     }
 
-    fn checked_strides(&self, itemsize: usize) -> Result<Dims<isize>> {
+    fn checked_strides(&self, itemsize: usize, access: Access) -> Result<Dims<isize>> {
         let shape = &self.shape;
         let wanted = shape.iter().try_fold(itemsize as u64, |n, d| n.checked_mul(*d));
         if wanted != Some(self.nbytes as u64) {
@@ -89,7 +101,8 @@ impl Region {
             return Ok(c_strides(shape, itemsize));
         };
         let strides: Dims<isize> = strides.iter().map(|stride| *stride as isize).collect();
-        if self.nbytes > 0 {
+        // An element may be written to many places; it cannot be filled from many.
+        if self.nbytes > 0 && access == Access::Read {
             self.check_overlap(&strides, itemsize)?;
         }
         Ok(strides)

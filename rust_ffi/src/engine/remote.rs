@@ -334,7 +334,7 @@ impl Fetcher<'_> {
 }
 
 /// Decode an index on this thread: small, and everything else waits for it.
-fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Result<ShardIndex> {
+pub(super) fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Result<ShardIndex> {
     contain(|| scratch::with(|scratch| layout.decode_index(encoded, &mut scratch.decoded, len)))
 }
 
@@ -349,7 +349,7 @@ pub(super) async fn get_value(
 }
 
 /// A request under way: counts it, and what it holds.
-struct Request<'a> {
+pub(super) struct Request<'a> {
     operation: &'a Operation,
     bytes: BytesPermit,
     _request: RequestPermit,
@@ -359,7 +359,12 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(operation: &'a Operation, bytes: BytesPermit, request: RequestPermit, decoded: u64) -> Self {
+    pub fn new(
+        operation: &'a Operation,
+        bytes: BytesPermit,
+        request: RequestPermit,
+        decoded: u64,
+    ) -> Self {
         let _in_flight = operation.live().requests.hold(1);
         Self { operation, bytes, _request: request, decoded, _in_flight }
     }

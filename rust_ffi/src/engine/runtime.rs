@@ -15,6 +15,7 @@ use super::buffers::BufferPool;
 use super::error::{Error, Result, Status};
 use super::fork::{self, PerProcess};
 use super::index_cache::IndexCache;
+use super::locks::KeyLocks;
 use super::pool::CodecPool;
 use super::stats::{Counters, Gauge};
 use crate::storage::ClientCache;
@@ -32,6 +33,8 @@ pub struct RuntimeConfig {
     pub range_cap: u64,
     /// Bytes of decoded shard indexes that are kept.
     pub index_cache_bytes: u64,
+    /// Large values are put in parts of so many bytes.
+    pub put_part_bytes: u64,
 }
 
 const DEFAULT_MAX_REQUESTS: usize = 64;
@@ -39,6 +42,7 @@ const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 const DEFAULT_RANGE_GAP: u64 = 64 << 10;
 const DEFAULT_RANGE_CAP: u64 = 64 << 20;
 const DEFAULT_INDEX_CACHE_BYTES: u64 = 64 << 20;
+const DEFAULT_PUT_PART_BYTES: u64 = 16 << 20;
 const DEFAULT_IO_THREADS: usize = 2;
 const MAX_THREADS: usize = 4096;
 
@@ -66,6 +70,7 @@ impl RuntimeConfig {
             range_gap: or_bytes(self.range_gap, DEFAULT_RANGE_GAP),
             range_cap: or_bytes(self.range_cap, DEFAULT_RANGE_CAP),
             index_cache_bytes: or_bytes(self.index_cache_bytes, DEFAULT_INDEX_CACHE_BYTES),
+            put_part_bytes: or_bytes(self.put_part_bytes, DEFAULT_PUT_PART_BYTES),
         })
     }
 }
@@ -113,6 +118,7 @@ pub struct Live {
     pub budget: Budget,
     pub buffers: Arc<BufferPool>,
     pub indexes: IndexCache,
+    pub locks: Arc<KeyLocks>,
     pub clients: ClientCache,
     pub counters: Counters,
     /// Bytes held in flight, encoded and decoded.
@@ -145,6 +151,7 @@ impl Live {
             budget: Budget::new(config.max_requests, config.max_bytes),
             buffers: Arc::new(BufferPool::new(config.max_bytes / 4)),
             indexes: IndexCache::new(config.index_cache_bytes),
+            locks: Arc::default(),
             clients: ClientCache::default(),
             closing: AtomicBool::new(closing),
             counters: Counters::default(),

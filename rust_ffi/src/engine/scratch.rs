@@ -81,6 +81,8 @@ impl Drop for Pages {
 pub struct Scratch {
     /// The chunk as stored.
     pub encoded: PageBuf,
+    /// The elements of a chunk that is being put together to be encoded.
+    pub elements: PageBuf,
     /// The outputs of bytes-to-bytes codecs, used in turn.
     pub decoded: [PageBuf; 2],
 }

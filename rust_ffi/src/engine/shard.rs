@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use zarrs::array::codec::api::CodecMetadataOptions;
 use zarrs::array::codec::{ShardingCodec, ShardingCodecConfigurationV1, ShardingIndexLocation};
 use zarrs::array::{CodecChain, DataType, FillValue, data_type};
@@ -12,7 +14,7 @@ use super::Dims;
 use super::codec::{Chain, ChunkCodec};
 use super::error::{Error, Result};
 use super::grid::GridAxis;
-use super::scratch::PageBuf;
+use super::scratch::{self, PageBuf};
 
 /// How an array's shards are laid out.
 #[derive(Clone, Debug)]
@@ -91,6 +93,11 @@ impl ShardLayout {
         self.axes.iter().map(GridAxis::count).product()
     }
 
+    /// The place of an inner chunk in the index.
+    pub fn position(&self, cell: &[u64]) -> usize {
+        position(cell, self.axes.iter().map(GridAxis::count))
+    }
+
     /// Bytes of the index as stored.
     pub fn index_len(&self) -> u64 {
         self.index.encoded_len().unwrap_or(0) as u64
@@ -125,6 +132,22 @@ impl ShardLayout {
     }
 }
 
+impl ShardLayout {
+    /// Encode an index: offset and size of each inner chunk, in C order.
+    pub fn encode_index(&self, entries: &[u64]) -> Result<Bytes> {
+        let bytes: Vec<u8> = entries.iter().flat_map(|n| n.to_ne_bytes()).collect();
+        scratch::with(|scratch| {
+            let encoded = self.index.encode(&bytes, &mut scratch.decoded, false)?;
+            Ok(Bytes::copy_from_slice(&encoded))
+        })
+    }
+}
+
+/// The place of `cell`, in C order, in a grid of `counts`.
+fn position(cell: &[u64], counts: impl Iterator<Item = u64>) -> usize {
+    cell.iter().zip(counts).fold(0, |n, (c, count)| n * count + c) as usize
+}
+
 /// A shard's decoded index.
 #[derive(Clone, Debug)]
 pub struct ShardIndex {
@@ -147,7 +170,17 @@ impl ShardIndex {
     /// # Errors
     /// When the index points outside of the shard.
     pub fn range(&self, cell: &[u64]) -> Result<Option<Range<u64>>> {
-        let position = cell.iter().zip(&self.counts).fold(0, |n, (c, count)| n * count + c) as usize;
+        self.range_at(position(cell, self.counts.iter().copied()))
+            .map_err(|error| error.prefixed(format_args!("shard index: inner chunk {cell:?} ")))
+    }
+
+    /// Bytes of the shard that the index belongs to.
+    pub fn shard_len(&self) -> u64 {
+        self.len
+    }
+
+    /// As [`Self::range`], for the inner chunk of that place in the index.
+    pub fn range_at(&self, position: usize) -> Result<Option<Range<u64>>> {
         let (offset, size) = (self.entries[2 * position], self.entries[2 * position + 1]);
         if (offset, size) == (u64::MAX, u64::MAX) {
             return Ok(None);
@@ -155,7 +188,7 @@ impl ShardIndex {
         match offset.checked_add(size) {
             Some(end) if end <= self.len => Ok(Some(offset..end)),
             _ => Err(Error::codec(format_args!(
-                "shard index: inner chunk {cell:?} is said to have {size} bytes at {offset}, the shard has {}",
+                "is said to have {size} bytes at {offset}, the shard has {}",
                 self.len
             ))),
         }

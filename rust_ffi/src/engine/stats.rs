@@ -12,9 +12,13 @@ pub enum Counter {
     BytesPlaced,
     ChunksDecoded,
     ChunksMissing,
+    Puts,
+    Deletes,
+    BytesWritten,
+    ChunksEncoded,
 }
 
-const COUNTERS: usize = Counter::ChunksMissing as usize + 1;
+const COUNTERS: usize = Counter::ChunksEncoded as usize + 1;
 
 /// One number for each [`Counter`].
 #[derive(Default)]

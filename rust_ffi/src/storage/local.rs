@@ -9,12 +9,12 @@ use crate::engine::error::{Error, Result, Status};
 
 /// A folder whose files are the values.
 pub struct LocalStore {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 /// An open value.
 pub struct LocalFile {
-    file: File,
+    pub(super) file: File,
     len: u64,
 }
 
@@ -49,7 +49,7 @@ impl LocalStore {
         Ok(Some(bytes))
     }
 
-    fn error(&self, key: &str, doing: &str, error: &std::io::Error) -> Error {
+    pub(super) fn error(&self, key: &str, doing: &str, error: &std::io::Error) -> Error {
         let path = self.root.join(key);
         let mut failure = Error::new(Status::Io, format_args!("cannot {doing} {}: {error}", path.display()));
         failure.key = Some(key.into());

@@ -2,8 +2,10 @@
 
 mod clients;
 mod local;
+mod local_write;
 mod options;
 mod remote;
+mod remote_write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,14 +19,16 @@ use crate::engine::runtime::Runtime;
 
 pub use clients::ClientCache;
 pub use local::{LocalFile, LocalStore};
+pub use local_write::Part;
 pub use remote::{Fetched, Observer, RemoteStore, Want};
+pub use remote_write::Condition;
 
 /// A place with keys and values, opened by URL.
 pub struct Store {
     /// Different for each store of the process.
     id: u64,
     runtime: Arc<Runtime>,
-    url: String,
+    url: Arc<str>,
     backend: Backend,
 }
 
@@ -56,7 +60,7 @@ impl Store {
             }
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (id, url) = (NEXT.fetch_add(1, Ordering::Relaxed), display_url(&parsed));
+        let (id, url) = (NEXT.fetch_add(1, Ordering::Relaxed), display_url(&parsed).into());
         Ok(Arc::new(Self { id, runtime: runtime.clone(), url, backend }))
     }
 
@@ -69,12 +73,20 @@ impl Store {
     }
 
     /// The normalised URL, without secrets.
-    pub fn url(&self) -> &str {
+    pub fn url(&self) -> &Arc<str> {
         &self.url
     }
 
     pub fn backend(&self) -> &Backend {
         &self.backend
+    }
+
+    /// Refuse a store that only reads.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.url.starts_with("http:") || self.url.starts_with("https:") {
+            return Err(Error::unsupported(format_args!("{}: HTTP stores are read-only", self.url)));
+        }
+        Ok(())
     }
 
     /// Whether reading waits for the network.

@@ -18,9 +18,9 @@ use crate::engine::runtime::Live;
 
 /// A store across the network, or in memory.
 pub struct RemoteStore {
-    url: Url,
+    pub(super) url: Url,
     /// Where the store's root is, in the bucket or on the server.
-    root: Path,
+    pub(super) root: Path,
     options: BTreeMap<String, String>,
     client: ClientKey,
     /// A store in memory is its own client; others share theirs, which do not survive a fork.
@@ -46,6 +46,8 @@ pub struct Fetched {
     /// Bytes of the whole value.
     pub len: u64,
     pub etag: Option<String>,
+    /// What the store calls this version of the value, where it has a name besides the ETag.
+    pub version: Option<String>,
 }
 
 /// Told of each request as it is made.
@@ -71,7 +73,7 @@ impl RemoteStore {
         Ok(Self { url, root, options: options.clone(), client, memory, ignores_ranges })
     }
 
-    fn client(&self, live: &Live) -> Result<Arc<Client>> {
+    pub(super) fn client(&self, live: &Live) -> Result<Arc<Client>> {
         match &self.memory {
             Some(client) => Ok(client.clone()),
             None => live.clients.get(&self.client, &self.url, &self.options),
@@ -121,7 +123,8 @@ impl RemoteStore {
             response = client.store.get_opts(&path, GetOptions::default()).await;
         }
         if matches!(want, Want::Range(_)) && response.as_ref().is_err_and(is_beyond_end) {
-            return Ok(Some(Fetched { buffer: buffers.take(0)?, range: 0..0, len: 0, etag: None }));
+            let buffer = buffers.take(0)?;
+            return Ok(Some(Fetched { buffer, range: 0..0, len: 0, etag: None, version: None }));
         }
         let Some(response) = found(response).map_err(failed)? else {
             return Ok(None);
@@ -138,7 +141,8 @@ impl RemoteStore {
         buffers: &Arc<BufferPool>,
         observer: &mut impl Observer,
     ) -> Result<Fetched> {
-        let (len, etag, sent) = (response.meta.size, response.meta.e_tag.clone(), response.range.clone());
+        let (len, sent) = (response.meta.size, response.range.clone());
+        let (etag, version) = (response.meta.e_tag.clone(), response.meta.version.clone());
         let (start, end) = match want {
             Want::All => (0, len),
             // Never more than the server says that it sends: a value that is shorter now is the caller's to judge.
@@ -169,10 +173,10 @@ impl RemoteStore {
             }
             at = next;
         }
-        Ok(Fetched { buffer, range: start..end.max(start), len, etag })
+        Ok(Fetched { buffer, range: start..end.max(start), len, etag, version })
     }
 
-    fn path(&self, key: &str) -> Result<Path> {
+    pub(super) fn path(&self, key: &str) -> Result<Path> {
         let text =
             if self.root.as_ref().is_empty() { key.to_owned() } else { format!("{}/{key}", self.root) };
         Path::parse(&text).map_err(|e| Error::invalid(format_args!("{text:?} is not a key: {e}")))
@@ -185,7 +189,12 @@ impl RemoteStore {
         error
     }
 
-    fn error(&self, key: &str, error: &object_store::Error) -> Error {
+    pub(super) fn error(&self, key: &str, error: &object_store::Error) -> Error {
+        self.described(Status::Io, key, error)
+    }
+
+    /// An error of object_store's, said to be of `status`.
+    pub(super) fn described(&self, status: Status, key: &str, error: &object_store::Error) -> Error {
         // Each layer's message, unless the one above has said it already.
         let mut text = error.to_string();
         let mut source = std::error::Error::source(error);
@@ -196,7 +205,7 @@ impl RemoteStore {
             }
             source = inner.source();
         }
-        self.failure(Status::Io, key, &self.without_secrets(text))
+        self.failure(status, key, &self.without_secrets(text))
     }
 
     /// `text` with the values of options that may be secret struck out, should a server have sent one back.

@@ -102,3 +102,4 @@ function!(A B C D);
 function!(A B C D E);
 function!(A B C D E F);
 function!(A B C D E F G);
+function!(A B C D E F G H);

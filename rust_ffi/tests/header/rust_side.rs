@@ -121,6 +121,16 @@ pub fn rust_side() -> RustSide {
         zrc_read_async(_, _, _, _, _, _, _)
         zrc_read_encoded_chunk(_, _, _, _, _)
         zrc_read_encoded_chunk_async(_, _, _, _, _, _)
+        zrc_array_create(_, _, _, _, _, _)
+        zrc_array_create_async(_, _, _, _, _, _, _)
+        zrc_array_update(_, _, _, _, _)
+        zrc_array_update_async(_, _, _, _, _, _)
+        zrc_write(_, _, _, _, _)
+        zrc_write_async(_, _, _, _, _, _, _)
+        zrc_write_encoded_chunk(_, _, _, _, _, _)
+        zrc_write_encoded_chunk_async(_, _, _, _, _, _, _, _)
+        zrc_erase_chunk(_, _, _, _)
+        zrc_erase_chunk_async(_, _, _, _, _, _)
         zrc_buf_data(_)
         zrc_buf_len(_)
         zrc_buf_free(_)
@@ -129,13 +139,13 @@ pub fn rust_side() -> RustSide {
         zrc_str { ptr, len }
         zrc_runtime_options {
             struct_size, io_threads, codec_threads, max_requests, flags, max_bytes, range_gap, range_cap,
-            index_cache_bytes
+            index_cache_bytes, put_part_bytes
         }
         zrc_completion { struct_size, tag, status, flags, bytes, error, result }
         zrc_sink { r#fn, ctx, tag }
         zrc_op_stats {
             struct_size, objects_total, objects_done, requests, heads, bytes_fetched, bytes_decoded, bytes_placed,
-            chunks_decoded, chunks_missing
+            chunks_decoded, chunks_missing, puts, deletes, bytes_written, chunks_encoded
         }
         zrc_array_options { struct_size, zarr_format, flags }
         zrc_dtype { struct_size, itemsize, alignment, typestr, name }
@@ -144,16 +154,17 @@ pub fn rust_side() -> RustSide {
         zrc_stats {
             struct_size, operations, operations_in_flight, cancelled, failed, requests, heads, bytes_fetched,
             bytes_decoded, bytes_placed, chunks_decoded, chunks_missing, bytes_in_flight, peak_bytes_in_flight,
-            requests_in_flight, peak_requests_in_flight
+            requests_in_flight, peak_requests_in_flight, puts, deletes, bytes_written, chunks_encoded
         }
         zrc_queue_stats { struct_size, completions, wakes }
     }
     constants! { side:
         ZRC_ABI_MAJOR ZRC_ABI_MINOR
         ZRC_OK ZRC_E_INVALID ZRC_E_NOT_FOUND ZRC_E_IO ZRC_E_CODEC ZRC_E_UNSUPPORTED ZRC_E_BUFFER ZRC_E_CANCELLED
-        ZRC_E_SHUTDOWN ZRC_E_FORKED ZRC_E_PANIC ZRC_E_TIMEOUT ZRC_E_MEMORY
+        ZRC_E_SHUTDOWN ZRC_E_FORKED ZRC_E_PANIC ZRC_E_TIMEOUT ZRC_E_MEMORY ZRC_E_EXISTS ZRC_E_CONFLICT
         ZRC_COMPLETION_FINAL ZRC_COMPLETION_CANCEL_REQUESTED ZRC_COMPLETION_ARRAY ZRC_COMPLETION_BUF
-        ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH ZRC_CHUNK_INNER
+        ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH ZRC_IO_WRITE_EMPTY ZRC_IO_SYNC ZRC_IO_IF_UNCHANGED ZRC_CHUNK_INNER
+        ZRC_CREATE_OVERWRITE
     }
     let callback: zrc_complete_fn = Some(zrc_queue_complete);
     let Some(callback) = callback else { unreachable!() };

@@ -18,11 +18,11 @@ use super::steps::{self, Output, Step};
 /// A codec chain for elements of one data type.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    codecs: Arc<CodecChain>,
-    data_type: DataType,
-    fill_value: FillValue,
-    itemsize: usize,
-    steps: Arc<[Step]>,
+    pub(super) codecs: Arc<CodecChain>,
+    pub(super) data_type: DataType,
+    pub(super) fill_value: FillValue,
+    pub(super) itemsize: usize,
+    pub(super) steps: Arc<[Step]>,
     /// The array-to-bytes codec stores elements as they lie in memory.
     native: bool,
     /// The order in which dimensions are stored, when transposing is all that the array-to-array codecs do.
@@ -32,17 +32,17 @@ pub struct Chain {
 /// A chain for chunks of one shape.
 #[derive(Clone, Debug)]
 pub struct ChunkCodec {
-    chain: Chain,
-    shape: Vec<NonZeroU64>,
+    pub(super) chain: Chain,
+    pub(super) shape: Vec<NonZeroU64>,
     /// Bytes of a decoded chunk.
     len: usize,
     /// Of the bytes-to-bytes codecs; see [`steps::limits`].
     limits: Vec<usize>,
     /// The shape, data type and fill value that each array-to-array codec decodes to, and last what the
     /// array-to-bytes codec decodes to.
-    stages: Vec<Stage>,
+    pub(super) stages: Vec<Stage>,
     /// Strides of the chunk's dimensions in what the steps leave, if that is all there is to do.
-    direct: Option<Dims<isize>>,
+    pub(super) direct: Option<Dims<isize>>,
     /// Bytes of an encoded chunk, if that is the same for every chunk.
     encoded_len: Option<usize>,
     /// The most bytes that an encoded chunk may have.
@@ -159,7 +159,7 @@ fn transposition(codecs: &[Arc<dyn ArrayToArrayCodecTraits>]) -> Option<Dims<usi
     Some(total)
 }
 
-fn configuration(codec: &dyn CodecTraits) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn configuration(codec: &dyn CodecTraits) -> serde_json::Map<String, serde_json::Value> {
     codec
         .configuration(ZarrVersion::V3, &CodecMetadataOptions::default())
         .map(|configuration| configuration.into())

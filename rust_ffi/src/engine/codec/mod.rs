@@ -1,4 +1,4 @@
-//! Decoding: from a chunk as stored to its elements.
+//! Codecs: from a chunk as stored to its elements ([`chain`]), and back ([`encode`]).
 //!
 //! A [`Chain`] is zarrs' codec chain with our reading of it; a [`ChunkCodec`] is a chain for chunks of one shape. The
 //! bytes-to-bytes codecs run through [`steps`], into buffers that are kept and never larger than the chunk can need,
@@ -6,6 +6,7 @@
 //! strides can express; anything else goes through zarrs' own codecs.
 
 mod chain;
+mod encode;
 mod steps;
 
 pub use chain::{Chain, ChunkCodec, Decoded};

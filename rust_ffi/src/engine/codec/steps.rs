@@ -17,7 +17,7 @@ use super::super::scratch::PageBuf;
 /// One bytes-to-bytes codec.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Zstd,
+    Zstd { level: i32, checksum: bool },
     Blosc,
     Gzip,
     Zlib,
@@ -28,11 +28,18 @@ pub enum Step {
     Other(Arc<dyn BytesToBytesCodecTraits>),
 }
 
+fn zstd_step(codec: &dyn BytesToBytesCodecTraits) -> Step {
+    let configuration = super::chain::configuration(codec);
+    let level = configuration.get("level").and_then(serde_json::Value::as_i64).unwrap_or(0);
+    let checksum = configuration.get("checksum").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    Step::Zstd { level: level.try_into().unwrap_or(0), checksum }
+}
+
 impl Step {
     pub fn new(codec: &Arc<dyn BytesToBytesCodecTraits>) -> Self {
         let any = codec.as_any();
         match () {
-            () if any.is::<ZstdCodec>() => Self::Zstd,
+            () if any.is::<ZstdCodec>() => zstd_step(&**codec),
             () if any.is::<BloscCodec>() => Self::Blosc,
             () if any.is::<GzipCodec>() => Self::Gzip,
             () if any.is::<ZlibCodec>() => Self::Zlib,
@@ -43,9 +50,9 @@ impl Step {
         }
     }
 
-    fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Zstd => "zstd",
+            Self::Zstd { .. } => "zstd",
             Self::Blosc => "blosc",
             Self::Gzip => "gzip",
             Self::Zlib => "zlib",
@@ -60,7 +67,7 @@ impl Step {
     fn decompress(&self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let room = out.len();
         let result = match self {
-            Self::Zstd => zstd(input, out),
+            Self::Zstd { .. } => zstd(input, out),
             Self::Blosc => blosc(input, out),
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
             Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
@@ -190,7 +197,7 @@ fn checked<'a>(input: &'a [u8], name: &str, checksum: impl Fn(&[u8]) -> u32) -> 
 
 /// HDF5's variant of Fletcher's checksum: big-endian words, the last of which may be half there. Ours because zarrs'
 /// passes over a last odd byte.
-fn fletcher32(bytes: &[u8]) -> u32 {
+pub fn fletcher32(bytes: &[u8]) -> u32 {
     let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
     let (mut sum1, mut sum2) = (0u32, 0u32);
     // So many words can be summed without overflow.

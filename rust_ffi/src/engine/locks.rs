@@ -1,0 +1,79 @@
+//! A lock for each stored object, so that two writes of one process that change parts of the same chunk both last.
+//!
+//! Whoever reads an object to change it, or replaces it, holds its lock from before the read until after the write.
+//! The locks are of this process: others are told apart by conditional writes only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::OwnedMutexGuard;
+
+type Key = (Arc<str>, String);
+type Lock = Arc<tokio::sync::Mutex<()>>;
+
+/// The locks that somebody holds or waits for.
+#[derive(Default)]
+pub struct KeyLocks(Mutex<HashMap<Key, Lock>>);
+
+/// Holds the lock of one object until dropped.
+pub struct KeyGuard {
+    locks: Arc<KeyLocks>,
+    key: Key,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl KeyLocks {
+    /// Wait for the lock of `key` in the store at `url`.
+    pub async fn lock(self: &Arc<Self>, url: &Arc<str>, key: &str) -> KeyGuard {
+        let key = (url.clone(), key.to_owned());
+        let lock = self.0.lock().unwrap().entry(key.clone()).or_default().clone();
+        // Made before the wait: a wait that is given up must also leave the table as it was.
+        let mut guard = KeyGuard { locks: self.clone(), key, held: None };
+        guard.held = Some(lock.lock_owned().await);
+        guard
+    }
+}
+
+impl Drop for KeyGuard {
+    fn drop(&mut self) {
+        let mut locks = self.locks.0.lock().unwrap();
+        self.held = None;
+        // The table's own reference is the last one: nobody holds it, nobody waits for it.
+        if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_nothing_left_behind() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+        let (locks, url): (Arc<KeyLocks>, Arc<str>) = (Arc::default(), "memory:".into());
+        let busy = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        runtime.block_on(async {
+            let tasks = (0..200).map(|i| {
+                let (locks, url, busy) = (locks.clone(), url.clone(), busy.clone());
+                tokio::spawn(async move {
+                    let waiting = locks.lock(&url, "c/0");
+                    if i % 5 == 0 {
+                        // Some give up.
+                        let _ = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;
+                        return;
+                    }
+                    let _guard = waiting.await;
+                    assert!(!busy.swap(true, std::sync::atomic::Ordering::SeqCst));
+                    tokio::task::yield_now().await;
+                    busy.store(false, std::sync::atomic::Ordering::SeqCst);
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.unwrap();
+            }
+        });
+        assert!(locks.0.lock().unwrap().is_empty());
+    }
+}
