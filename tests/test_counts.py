@@ -9,25 +9,13 @@ import time
 import numpy as np
 import pytest
 from helpers import simple
+from helpers.counting import Counted
 from helpers.running import SECONDS, python, run
 
 import zarrs_c
 from zarrs_c import sync
 
 INDEX_BYTES = 16 * 16 + 4  # of a shard of 16 inner chunks, with its checksum
-
-
-class Counted:
-    """What `stats()` counts within a `with` block: the difference."""
-
-    def __enter__(self):
-        self.before = zarrs_c.stats()
-        return self
-
-    def __exit__(self, *exception):
-        after = zarrs_c.stats()
-        for name in after._fields:
-            setattr(self, name, getattr(after, name) - getattr(self.before, name))
 
 
 def touched(selection, shape, box) -> set:

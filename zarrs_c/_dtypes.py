@@ -10,11 +10,12 @@ def numpy_dtype(typestr, name, itemsize):
     installed, and raw bytes (a void dtype) where it is not.
     """
     if "V" in typestr:
-        return _ml_dtype(name, itemsize) or np.dtype(f"V{itemsize}")
+        return ml_dtype(name, itemsize) or np.dtype(f"V{itemsize}")
     return np.dtype(typestr)
 
 
-def _ml_dtype(name, itemsize):
+def ml_dtype(name, itemsize):
+    """The dtype of ml_dtypes that has this Zarr name, or None."""
     if not name.startswith(("bfloat", "float", "int", "uint", "complex")):
         return None
     try:

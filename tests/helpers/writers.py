@@ -109,14 +109,12 @@ def shard_codec(inner, codecs, sharding: Sharding) -> dict:
     )
 
 
-def write(spec: Spec, folder: Path) -> np.ndarray:
-    """Write the array of `spec` at `folder` with zarr-python; return what zarr-python reads there, native-endian."""
+def creation(spec: Spec, rng) -> dict:
+    """The arguments of zarr.create_array for the array of `spec`."""
     import numcodecs
-    import zarr
 
-    rng = np.random.default_rng(spec.seed)
     dtype = spec.numpy_dtype()
-    arguments = {"fill_value": spec.fill_value, "config": {"write_empty_chunks": spec.write_empty}}
+    arguments = {"shape": spec.shape, "zarr_format": spec.zarr_format, "fill_value": spec.fill_value}
     if spec.zarr_format == 3:
         arguments |= codecs_v3(spec, rng)
         dtype = dtype.newbyteorder("=")
@@ -132,16 +130,37 @@ def write(spec: Spec, folder: Path) -> np.ndarray:
             "name": "v2" if spec.zarr_format == 2 else "default",
             "separator": spec.separator,
         }
+    return arguments | {"dtype": dtype}
+
+
+def create(folder: Path, write_empty_chunks=False, **arguments):
+    """zarr.create_array, without its warnings of what is not in the core of the specification."""
+    import zarr
+
     with warnings.catch_warnings():
-        # zarr-python warns of every codec and data type that is not in the core of the specification.
         warnings.simplefilter("ignore")
-        array = zarr.create_array(
-            str(folder), shape=spec.shape, dtype=dtype, zarr_format=spec.zarr_format, **arguments
-        )
-        data = random_data(rng, dtype, spec.shape, narrow=not spec.chain.lossless)
+        return zarr.create_array(str(folder), config={"write_empty_chunks": write_empty_chunks}, **arguments)
+
+
+def read(folder: Path, spec: Spec) -> np.ndarray:
+    """What zarr-python reads of the array of `spec` at `folder`: native-endian, in C order."""
+    native = spec.numpy_dtype().newbyteorder("=")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = np.asarray(reopen(folder)[...], spec.numpy_dtype())
+    return np.ascontiguousarray(found, native).reshape(spec.shape)
+
+
+def write(spec: Spec, folder: Path) -> np.ndarray:
+    """Write the array of `spec` at `folder` with zarr-python; return what zarr-python reads there, native-endian."""
+    rng = np.random.default_rng(spec.seed)
+    arguments = creation(spec, rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = create(folder, spec.write_empty, **arguments)
+        data = random_data(rng, arguments["dtype"], spec.shape, narrow=not spec.chain.lossless)
         array[...] = with_holes(rng, data, spec, spec.chunks)
-        expected = np.asarray(zarr.open_array(str(folder), mode="r")[...], dtype)
-    return np.ascontiguousarray(expected, expected.dtype.newbyteorder("=")).reshape(spec.shape)
+    return read(folder, spec)
 
 
 def reopen(folder: Path):

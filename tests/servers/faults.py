@@ -2,7 +2,7 @@
 
 It runs in a thread of the test process, so tests set its rules and read its counters by plain calls. Paths may have any
 depth, and ranges, suffixes and ETags work, so that it serves `http://` and, by path-style addresses without
-signatures, `s3://`. Run as a program it serves a folder with a fixed delay:
+signatures, `s3://`, which can also be written. Run as a program it serves a folder with a fixed delay:
 
     python tests/servers/faults.py FOLDER --delay 0.05
 """
@@ -40,6 +40,9 @@ class FaultServer:
     def __init__(self, tls=None, port: int = 0):
         """tls: an ssl.SSLContext, to speak HTTPS."""
         self.objects: dict[str, Stored] = {}
+        self.uploads: dict[
+            str, dict[int, bytes]
+        ] = {}  # in parts, that have neither been completed nor aborted
         self.rules: list[Rule] = []
         self.counters = Counters()
         self.loop = asyncio.new_event_loop()

@@ -1,5 +1,7 @@
 """The fault server's half of HTTP/1.1: GET and HEAD with ranges and conditions, honest unless a rule says otherwise.
 
+What changes objects, and lists, is in `s3.py`.
+
 Callbacks instead of coroutines: a request costs some 50 µs, so that ten thousand of them can be served in a second.
 """
 
@@ -12,10 +14,12 @@ import struct
 import time
 from urllib.parse import unquote
 
+from . import s3
 from .rules import HONEST, Rule, Seen
 
 REASONS = {
     200: "OK",
+    204: "No Content",
     206: "Partial Content",
     304: "Not Modified",
     400: "Bad Request",
@@ -23,6 +27,7 @@ REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
     412: "Precondition Failed",
     416: "Range Not Satisfiable",
     429: "Too Many Requests",
@@ -60,8 +65,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server):
         self.server, self.loop = server, server.loop
-        self.unread = b""
+        self.unread = bytearray()
         self.seen: Seen | None = None
+        self.to_come = 0  # bytes of the request's body that have not been taken yet
+        self.received = bytearray()
         self.rule = HONEST
         self.body, self.position, self.limit = memoryview(b""), 0, 0
         self.close_at_end = self.paused = self.closed = False
@@ -89,27 +96,49 @@ class Connection(asyncio.Protocol):
         self.unread += data
         if self.seen is None:
             self.next_request()
+        elif self.to_come:
+            self.take_body()
 
     # ---- Requests ----
 
     def next_request(self):
-        head, found, rest = self.unread.partition(b"\r\n\r\n")
-        if not found:
+        end = self.unread.find(b"\r\n\r\n")
+        if end < 0:
             return
-        self.unread = rest
-        first, *lines = head.decode("latin-1").split("\r\n")
+        first, *lines = self.unread[:end].decode("latin-1").split("\r\n")
+        del self.unread[: end + 4]
         method, target, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        path = unquote(target.partition("?")[0])[1:]
+        path, _, query = target.partition("?")
+        path = unquote(path)[1:]
         self.close_at_end = headers.get("connection", "").lower() == "close"
-        self.seen = Seen(method, path, headers.get("range"), headers, id(self), time.monotonic())
+        self.seen = Seen(method, path, headers.get("range"), headers, id(self), time.monotonic(), query)
         self.server.counters.begin(self.seen)
         self.rule = self.server.rule_for(method, path)
+        self.to_come, self.received = int(headers.get("content-length", 0)), bytearray()
         if self.rule.silent:
             return
         if self.rule.close_at_once:
             self.end_badly()
-        elif self.rule.gate is not None:
+        elif self.to_come:
+            self.take_body()
+        else:
+            self.decide()
+
+    def take_body(self):
+        piece = self.unread[: self.to_come]
+        del self.unread[: self.to_come]
+        self.to_come -= len(piece)
+        self.received += piece
+        self.seen.received += len(piece)
+        if self.rule.cut_body is not None and len(self.received) >= self.rule.cut_body:
+            self.end_badly()
+        elif not self.to_come:
+            self.decide()
+
+    def decide(self):
+        """All of the request is there: answer now, or when the rule says."""
+        if self.rule.gate is not None:
             self.rule.gate.pass_or_wait(self.answer)
         elif self.rule.delay:
             # The loop's clock ticks in milliseconds and rounds up: this makes the mean right.
@@ -123,10 +152,17 @@ class Connection(asyncio.Protocol):
         seen, rule = self.seen, self.rule
         if rule.status is not None:
             self.respond(rule.status, {}, error_body(rule.status))
-            return
-        if seen.method not in ("GET", "HEAD"):
-            self.respond(405, {}, error_body(405))
-            return
+        elif seen.method not in ("GET", "HEAD") or "list-type=2" in seen.query:
+            status, headers, body = s3.answer(self.server, seen, bytes(self.received))
+            if rule.lose_answer:
+                self.end_badly()
+            else:
+                self.respond(status, headers, body or (error_body(status) if status >= 400 else b""))
+        else:
+            self.respond_to_get()
+
+    def respond_to_get(self):
+        seen, rule = self.seen, self.rule
         found = self.server.objects.get(seen.path)
         if found is None:
             self.respond(404, {}, error_body(404))
@@ -233,8 +269,7 @@ class Connection(asyncio.Protocol):
 
 def error_body(status: int) -> bytes:
     """An error as S3 words it."""
-    code = {403: "AccessDenied", 404: "NoSuchKey", 416: "InvalidRange", 429: "SlowDown", 503: "SlowDown"}.get(
-        status
-    )
+    codes = {403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed", 416: "InvalidRange"}
+    code = (codes | {429: "SlowDown", 503: "SlowDown"}).get(status)
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code or "Error"}</Code></Error>'
     return text.encode()

@@ -34,7 +34,7 @@ class Rule:
     """How requests are answered whose path fits `pattern`. The first rule that fits decides; the rest is honest."""
 
     pattern: str = "*"  # of the path without its leading "/", as fnmatch has it: * crosses folders
-    method: str | None = None  # GET or HEAD only
+    method: str | None = None  # GET, HEAD, PUT ... only
     skip: int = 0  # requests to let pass first
     times: int | None = None  # requests to answer so, then none
 
@@ -53,6 +53,8 @@ class Rule:
     longer: int = 0  # likewise longer
     close_at_once: bool = False  # close instead of answering
     rate: float | None = None  # bytes of the body a second
+    cut_body: int | None = None  # take so many bytes of the request's body, and close
+    lose_answer: bool = False  # of a request that changes something: do it, and close instead of answering
 
     hits: int = 0  # requests that fitted
 
@@ -77,6 +79,8 @@ class Seen:
     headers: dict
     connection: int
     began: float
+    query: str = ""
+    received: int = 0  # bytes of the request's body
     status: int = 0
     sent: int = 0  # bytes of the body handed to the system
     ended: float = 0.0
@@ -128,6 +132,10 @@ class Counters:
     @property
     def gets(self) -> int:
         return len(self.of(method="GET"))
+
+    @property
+    def puts(self) -> int:
+        return len(self.of(method="PUT"))
 
     @property
     def ranges(self) -> list[str]:
