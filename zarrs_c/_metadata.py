@@ -10,11 +10,15 @@ from zarrs_c._errors import InvalidError
 def with_shape(array, shape):
     """The metadata of `array` with another shape."""
     try:
-        lengths = [operator.index(shape)] if hasattr(shape, "__index__") else [operator.index(n) for n in shape]
+        lengths = (
+            [operator.index(shape)] if hasattr(shape, "__index__") else [operator.index(n) for n in shape]
+        )
     except TypeError:
         raise TypeError(f"shape must be integers, one for each dimension, not {shape!r}") from None
     if len(lengths) != array.ndim or any(n < 0 for n in lengths):
-        raise InvalidError(f"shape must be {array.ndim} lengths of at least 0, as {array!r} has, not {shape!r}")
+        raise InvalidError(
+            f"shape must be {array.ndim} lengths of at least 0, as {array!r} has, not {shape!r}"
+        )
     return _text({**array.metadata, "shape": lengths})
 
 

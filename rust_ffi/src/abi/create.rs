@@ -45,9 +45,8 @@ unsafe fn start_update(
 ) -> Result<Arc<Operation>> {
     io::check_flags(flags, 0, "flags")?;
     // SAFETY: the caller's promises.
-    let (array, json) = unsafe {
-        (pointers::share(array, "array")?, pointers::text(metadata_json, "metadata_json")?)
-    };
+    let (array, json) =
+        unsafe { (pointers::share(array, "array")?, pointers::text(metadata_json, "metadata_json")?) };
     update_array(&array, json, on_complete)
 }
 

@@ -326,7 +326,8 @@ pub unsafe extern "C" fn zrc_write_encoded_chunk_async(
         // SAFETY: the rules *pointers* and *lending*.
         let submission = unsafe { op::Submission::new(sink, op) }?;
         // SAFETY: the rules *handles*, *pointers* and *lending*.
-        submission.start(|done| unsafe { start_write_encoded(array, index, Some((data, nbytes)), flags, done) })
+        submission
+            .start(|done| unsafe { start_write_encoded(array, index, Some((data, nbytes)), flags, done) })
     };
     // SAFETY: the rule *pointers*.
     unsafe { guard::status(error, body) }

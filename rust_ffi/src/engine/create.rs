@@ -177,8 +177,7 @@ impl Edit {
     async fn put(&self, documents: Documents) -> Result<()> {
         for (name, bytes) in documents {
             let key = join(&self.path, name);
-            let putter =
-                Putter { operation: self.operation(), turn: &self.turn, key: &key, sync: false };
+            let putter = Putter { operation: self.operation(), turn: &self.turn, key: &key, sync: false };
             let put = putter.set(&self.store, Some(bytes)).await;
             put.map_err(|error| error.with_key(self.store.url(), &key))?;
         }

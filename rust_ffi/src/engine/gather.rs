@@ -116,7 +116,8 @@ impl Gatherer<'_> {
             elements.copy_from_slice(&decoded.bytes);
             return Ok(());
         }
-        let axis = |(d, n): (usize, u64)| Axis { count: n as usize, src: decoded.strides[d], dst: strides[d] };
+        let axis =
+            |(d, n): (usize, u64)| Axis { count: n as usize, src: decoded.strides[d], dst: strides[d] };
         let axes = codec.shape().enumerate().map(axis).collect();
         // SAFETY: both sides hold exactly the chunk's elements, each at its strides.
         unsafe { scatter::copy(decoded.bytes.as_ptr(), elements.as_mut_ptr(), axes, itemsize) };

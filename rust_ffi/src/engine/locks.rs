@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn one_holder_at_a_time_and_nothing_left_behind() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
         let (locks, url): (Arc<KeyLocks>, Arc<str>) = (Arc::default(), "memory:".into());
         let busy = Arc::new(std::sync::atomic::AtomicBool::new(false));
         runtime.block_on(async {

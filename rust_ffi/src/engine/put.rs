@@ -26,9 +26,7 @@ impl Putter<'_> {
                 let part = value.as_ref().map(|bytes| Part::Bytes(bytes));
                 self.put_file(store, part.as_ref().map(std::slice::from_ref))
             }
-            Backend::Remote(store) => {
-                self.put(store, value.map(|bytes| vec![bytes]), Condition::None).await
-            }
+            Backend::Remote(store) => self.put(store, value.map(|bytes| vec![bytes]), Condition::None).await,
         }
     }
 
@@ -42,7 +40,7 @@ impl Putter<'_> {
         self.count(Counter::Puts, 1);
         self.count(Counter::Requests, 1);
         store.put(self.key, parts, self.sync)?;
-        self.count(Counter::BytesWritten, parts.iter().map(Part::len).sum());
+        self.count(Counter::BytesWritten, parts.iter().map(Part::size).sum());
         Ok(())
     }
 

@@ -359,12 +359,7 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub fn new(
-        operation: &'a Operation,
-        bytes: BytesPermit,
-        request: RequestPermit,
-        decoded: u64,
-    ) -> Self {
+    pub fn new(operation: &'a Operation, bytes: BytesPermit, request: RequestPermit, decoded: u64) -> Self {
         let _in_flight = operation.live().requests.hold(1);
         Self { operation, bytes, _request: request, decoded, _in_flight }
     }

@@ -86,7 +86,8 @@ async fn write_objects(job: Arc<ReadJob>, tasks: Tasks, at_once: usize) {
         tasks.spawn(object.bytes, async move {
             let _place = place;
             let job = object.job();
-            let written = std::panic::AssertUnwindSafe(token.run_until_cancelled(object.write())).catch_unwind();
+            let written =
+                std::panic::AssertUnwindSafe(token.run_until_cancelled(object.write())).catch_unwind();
             match written.await {
                 Ok(None) => _ = job.operation().skip(),
                 Ok(Some(Ok(()))) => {}
@@ -198,9 +199,8 @@ impl WriteObject {
         }
         let codec = job.array(&self.pieces).chunk_codec(&self.cell)?;
         let old = old.as_ref().map_or(Old::Nothing, |fetched| Old::Bytes(fetched.buffer.bytes()));
-        self.gatherer().encode(&codec, &job.layout(&self.pieces), &old, |encoded| {
-            encoded.map(|bytes| kept(bytes)).transpose()
-        })
+        self.gatherer()
+            .encode(&codec, &job.layout(&self.pieces), &old, |encoded| encoded.map(kept).transpose())
     }
 
     /// Wait for leave to hold about so many bytes.

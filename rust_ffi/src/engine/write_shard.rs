@@ -195,7 +195,9 @@ impl InnerChunks {
     fn encode(&self, cell: &[u64], pieces: &Pieces) -> Encoded {
         let job = self.object.job();
         let codec = job.array(pieces).chunk_codec(&self.object.cell)?;
-        let within = |d: usize| self.layout.axes[d].size(cell[d]).min(self.extent[d] - self.layout.axes[d].start(cell[d]));
+        let within = |d: usize| {
+            self.layout.axes[d].size(cell[d]).min(self.extent[d] - self.layout.axes[d].start(cell[d]))
+        };
         let extent: Dims<u64> = (0..cell.len()).map(within).collect();
         let old = if covers(pieces, &extent) { Old::Nothing } else { self.old.inner_chunk(cell)? };
         let gatherer = self.object.gatherer();
@@ -266,7 +268,11 @@ impl NewShard {
             return Err(Error::codec("shard index: inner chunks overlap each other"));
         }
         let index = ShardPart::New(layout.encode_index(&entries)?);
-        if layout.index_at_end() { parts.push(index) } else { parts.insert(0, index) }
+        if layout.index_at_end() {
+            parts.push(index)
+        } else {
+            parts.insert(0, index)
+        }
         Ok(Self { parts, inner_chunks })
     }
 

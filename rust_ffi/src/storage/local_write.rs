@@ -98,7 +98,7 @@ pub enum Part<'a> {
 }
 
 impl Part<'_> {
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Copy(_, range) => range.end - range.start,
@@ -250,7 +250,8 @@ mod tests {
         let long = vec![7; 100_000];
         store.put("a/c/0", &["first", "", " value"].map(|part| Part::Bytes(part.as_bytes())), false).unwrap();
         let mut opened = store.open("a/c/0").unwrap().unwrap();
-        let parts = [Part::Copy(&opened, 6..9), Part::Bytes(&long), Part::Bytes(b"end"), Part::Copy(&opened, 0..2)];
+        let parts =
+            [Part::Copy(&opened, 6..9), Part::Bytes(&long), Part::Bytes(b"end"), Part::Copy(&opened, 0..2)];
         store.put("a/c/0", &parts, true).unwrap();
         let value = store.get("a/c/0").unwrap().unwrap();
         assert_eq!(value, [&b"val"[..], &long, b"end", b"fi"].concat());

@@ -24,7 +24,10 @@ pub enum Condition {
     /// There is none.
     Missing,
     /// It is still this version.
-    Version { etag: Option<String>, version: Option<String> },
+    Version {
+        etag: Option<String>,
+        version: Option<String>,
+    },
 }
 
 impl Condition {
@@ -213,7 +216,8 @@ mod tests {
     #[test]
     fn parts_have_one_size_and_all_the_bytes_in_order() {
         for part in [1, 3, 7, 100] {
-            let pieces: Vec<Bytes> = [0usize, 5, 1, 10, 0, 7].iter().map(|n| Bytes::from(vec![*n as u8; *n])).collect();
+            let pieces: Vec<Bytes> =
+                [0usize, 5, 1, 10, 0, 7].iter().map(|n| Bytes::from(vec![*n as u8; *n])).collect();
             let whole = pieces.concat();
             let parts = cut(pieces, part);
             assert!(parts[..parts.len() - 1].iter().all(|p| p.content_length() == part));

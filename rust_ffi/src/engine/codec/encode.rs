@@ -59,10 +59,7 @@ impl ChunkCodec {
     fn encode_by_zarrs<'a>(&self, elements: &'a [u8], options: &CodecOptions) -> Result<Cow<'a, [u8]>> {
         let chain = &self.chain;
         let array = ArrayBytes::new_flen(elements);
-        chain
-            .codecs
-            .encode(array, &self.shape, &chain.data_type, &chain.fill_value, options)
-            .map_err(failed)
+        chain.codecs.encode(array, &self.shape, &chain.data_type, &chain.fill_value, options).map_err(failed)
     }
 }
 

@@ -17,7 +17,10 @@ use super::super::scratch::PageBuf;
 /// One bytes-to-bytes codec.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Zstd { level: i32, checksum: bool },
+    Zstd {
+        level: i32,
+        checksum: bool,
+    },
     Blosc,
     Gzip,
     Zlib,
