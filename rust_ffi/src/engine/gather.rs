@@ -3,12 +3,14 @@
 use std::ops::Range;
 use std::slice;
 
+use smallvec::SmallVec;
+
 use super::Dims;
 use super::codec::ChunkCodec;
 use super::error::Result;
 use super::operation::Operation;
 use super::place::{Layout, read_range};
-use super::plan::{Piece, Pieces};
+use super::plan::{AxisSelection, Piece, Pieces};
 use super::scatter::{self, Axis};
 use super::scratch::{self, PageBuf, Scratch};
 use super::stats::Counter;
@@ -33,14 +35,28 @@ pub struct Gatherer<'a> {
 
 /// Whether `pieces` replace all of a cell of which `extent` elements lie within the array.
 pub fn covers(pieces: &Pieces, extent: &[u64]) -> bool {
-    let whole = |piece: &Piece| {
-        piece
-            .inner
-            .iter()
-            .zip(extent)
-            .all(|(axis, n)| axis.count == *n && (axis.step.unsigned_abs() == 1 || *n == 1))
+    /// More are not looked at together.
+    const MOST: usize = 64;
+    let count = |piece: &Piece| piece.inner.iter().map(|axis| axis.count).product::<u64>();
+    let all: u64 = extent.iter().product();
+    if pieces.iter().any(|piece| count(piece) == all) {
+        return true;
+    }
+    let boxes: SmallVec<[_; MOST]> = pieces.iter().take(MOST).collect();
+    let disjoint = |i: usize| boxes[..i].iter().all(|other| are_disjoint(other, boxes[i]));
+    boxes.iter().copied().map(count).sum::<u64>() == all && (0..boxes.len()).all(disjoint)
+}
+
+/// Whether two pieces have surely no element in common: their extents along some dimension are apart.
+fn are_disjoint(a: &Piece, b: &Piece) -> bool {
+    let ends = |axis: &AxisSelection| {
+        let last = axis.start.wrapping_add_signed((axis.count as i64 - 1).wrapping_mul(axis.step));
+        (axis.start.min(last), axis.start.max(last))
     };
-    pieces.iter().any(whole)
+    a.inner.iter().zip(&b.inner).any(|(a, b)| {
+        let ((a_first, a_last), (b_first, b_last)) = (ends(a), ends(b));
+        a_last < b_first || b_last < a_first
+    })
 }
 
 impl Gatherer<'_> {
