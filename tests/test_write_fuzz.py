@@ -96,10 +96,7 @@ class Array(RuleBasedStateMachine):
         count = int(rng.integers(2, 5))
 
         async def main():
-            if self.model.ndim:
-                parts = [np.s_[i::count] for i in range(count)]
-            else:
-                parts = [...]
+            parts = [np.s_[i::count] for i in range(count)] if self.model.ndim else [...]
             await asyncio.gather(*(zarrs_c.write(self.array, data[part], part) for part in parts))
 
         run(main())

@@ -280,7 +280,7 @@ def test_a_list_or_delete_that_fails_is_one_clear_error(faults):
         lambda: sync.create_array(store, "a", shape=(1,), dtype="i4", overwrite=True),
         lambda: sync.write(array, 0),
     ):
-        with pytest.raises(zarrs_c.StorageError, match="403|Forbidden|denied|Denied"):
+        with pytest.raises(zarrs_c.StorageError, match=r"403|Forbidden|denied|Denied"):
             call()
 
 
