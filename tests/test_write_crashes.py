@@ -47,8 +47,9 @@ def test_a_killed_writer_leaves_each_chunk_old_or_new_and_nothing_in_the_way(sha
     """50 SIGKILLs each of chunks and of shards, at random moments of writing."""
     array = sync.create_array(tmp_path / "a", shape=SHAPE, dtype="uint32", chunks=CHUNKS, shards=shards)
     rng = np.random.default_rng(0)
-    value, torn_between = 1, 0
+    value, cut_short = 1, 0
     sync.write(array, value)
+    earlier = [value for _ in blocks(SHAPE, shards or CHUNKS)]
     program = textwrap.dedent(WRITER)
     for _ in range(KILLS // 2):
         writer = subprocess.Popen(
@@ -62,15 +63,17 @@ def test_a_killed_writer_leaves_each_chunk_old_or_new_and_nothing_in_the_way(sha
         assert writer.wait() == -signal.SIGKILL
         writer.stdout.close()
         data = sync.open_array(tmp_path / "a")[...]
-        found = set()
+        found = []
         for block in blocks(SHAPE, shards or CHUNKS):
             (one,) = np.unique(data[block])  # one value in all of a chunk: it is not torn
-            found.add(int(one))
-        # Of two writes in a row at most: all chunks of the one come before the first of the next.
-        assert max(found) - min(found) <= 1
-        torn_between += len(found) > 1
-        value = max(found)
-    assert torn_between, "every kill came between two writes: this has shown nothing"
+            found.append(int(one))
+        new = [one for one, before in zip(found, earlier, strict=True) if one != before]
+        # Writes follow each other: what is new is of the last one, or of the one before.
+        assert all(one > value for one in new)
+        assert not new or max(new) - min(new) <= 1
+        cut_short += 0 < len([one for one in found if one == max(found)]) < len(found)
+        earlier, value = found, max(found)
+    assert cut_short, "every kill came between two writes: this has shown nothing"
     assert writing.read_by_tensorstore(tmp_path / "a").tobytes() == data.tobytes()
     if sys.version_info >= (3, 11):
         assert (writing.read_by_zarr_python(tmp_path / "a") == data).all()

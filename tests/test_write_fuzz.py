@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import tempfile
 import uuid
+from pathlib import Path
 
 import numpy as np
 from conftest import SCALE
@@ -60,10 +62,8 @@ class Array(RuleBasedStateMachine):
         self.model = np.full(shape, fill, dtype)
 
     def new_folder(self):
-        import tempfile
-
         self.temporary = tempfile.TemporaryDirectory()
-        return f"{self.temporary.name}/a"
+        return Path(self.temporary.name) / "a"
 
     def data(self, rng, shape):
         if rng.random() < 0.3:
