@@ -156,7 +156,7 @@ def test_puts_are_as_many_at_once_as_the_budget_lets_through(faults):
 
 # ==== Uploads in parts ====
 
-LARGE = 48 << 20
+LARGE = 68 << 20  # more than 4 parts of 16 MiB
 
 
 def large(faults, **options):
