@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import writing
 
 import zarrs_c
 from zarrs_c import sync
@@ -26,6 +27,35 @@ def test_fletcher32_of_an_odd_number_of_bytes_is_ours_and_right(tmp_path):
     fletcher32 = {"name": "numcodecs.fletcher32", "configuration": {}}
     expected = write(tmp_path / "a", np.arange(35, dtype="int8"), compressors=[fletcher32])
     np.testing.assert_array_equal(sync.open_array(tmp_path / "a")[...], expected)
+
+
+def test_zarrs_takes_the_rate_of_zfp_for_that_of_three_dimensions(tmp_path):
+    """zarrs 0.23 has 64 times the rate as the bits of a block, which are 16 elements in two dimensions, 256 in four."""
+    pytest.importorskip("zfpy", reason="zfpy has no wheels for Python 3.13")
+    zfpy = {"name": "numcodecs.zfpy", "configuration": {"mode": 2, "rate": 8}}
+    sizes = {}
+    for ndim in (1, 2, 3, 4):
+        data = np.random.default_rng(0).random((8,) * ndim, "float32")
+        folder = tmp_path / str(ndim)
+        write(folder / "theirs", data, serializer=zfpy, compressors=None)
+        array = sync.create_array(
+            folder / "ours",
+            shape=data.shape,
+            dtype="f4",
+            chunks=data.shape,
+            serializer=zfpy,
+            compressors=None,
+        )
+        sync.write(array, data)
+        np.testing.assert_array_equal(writing.read_by_zarr_python(folder / "ours"), array[...])
+        sizes[ndim] = [
+            len(bytes(sync.read_encoded_chunk(sync.open_array(folder / name), (0,) * ndim)))
+            for name in ("ours", "theirs")
+        ]
+    assert sizes[3][0] == sizes[3][1]
+    assert sizes[1][0] > sizes[1][1]
+    assert sizes[2][0] > sizes[2][1]
+    assert sizes[4][0] < sizes[4][1]
 
 
 def test_a_transpose_of_no_dimension_is_unsupported(tmp_path):

@@ -152,7 +152,6 @@ def test_bad_arguments_of_create_array_raise_at_the_call(change, kind, tmp_path)
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"dtype": "int32", "filters": {"name": "bitround", "configuration": {"keepbits": 3}}},
         {"compressors": {"name": "gzip", "configuration": {"level": 11}}},
         {"compressors": {"name": "zstd", "configuration": {"level": 99}}},
         {"compressors": {"name": "blosc", "configuration": {"cname": "lzma"}}},
@@ -228,7 +227,6 @@ def test_the_caller_may_reuse_the_data_once_the_write_has_ended(target):
 
 SCALARS = [
     ("uint8", 255),
-    ("uint8", 5.0),
     ("int64", -(2**63)),
     ("float32", 0.1),
     ("float32", float("nan")),
@@ -256,8 +254,8 @@ REFUSED = [  # selection, data, error, message
     (..., np.zeros((20, 30), ">f4"), zarrs_c.BufferMismatchError, ">f4"),
     (..., np.float64(0.1), (zarrs_c.BufferMismatchError, zarrs_c.InvalidError), "float64"),
     (..., bytes(7), zarrs_c.BufferMismatchError, "2400|7"),
-    (..., "text", (TypeError, zarrs_c.InvalidError), "text|str"),
-    (..., 1j, (TypeError, zarrs_c.InvalidError), "1j|complex"),
+    (..., "text", zarrs_c.BufferMismatchError, "text"),
+    (..., 1j, zarrs_c.BufferMismatchError, "1j"),
     (..., None, TypeError, "None"),
     (..., [[1.0]], TypeError, "list"),
     (np.s_[20], 1, zarrs_c.SelectionError, "20"),
@@ -279,7 +277,7 @@ def test_bad_data_and_selections_raise_at_the_call_and_write_nothing(
     assert writing.chunk_files(tmp_path / "target") == {}
 
 
-INTEGER_SCALARS = [("uint8", 256), ("uint8", -1), ("uint8", 1.5), ("int32", float("nan")), ("bool", 2)]
+INTEGER_SCALARS = [("uint8", 256), ("uint8", -1), ("uint8", 5.0), ("int32", float("nan")), ("bool", 2)]
 
 
 @pytest.mark.parametrize(("dtype", "value"), INTEGER_SCALARS, ids=repr)
@@ -313,18 +311,9 @@ def test_bad_options_raise_at_the_call(options, kind, target, tmp_path):
 
 def test_only_an_array_can_be_written(tmp_path):
     created(tmp_path / "a")
-    for wrong in (5, None, np.zeros(3)):
+    for wrong in (5, None, np.zeros(3), tmp_path / "a"):
         with pytest.raises(TypeError):
             sync.write(wrong, 1)
-
-
-def test_an_address_may_stand_for_the_array(tmp_path):
-    created(tmp_path / "a")
-    try:
-        sync.write(tmp_path / "a", 4)
-    except TypeError:
-        pytest.skip("write takes arrays only")
-    assert (sync.open_array(tmp_path / "a")[...] == 4).all()
 
 
 # ==== Chunks as they are stored ====
@@ -345,9 +334,7 @@ def test_encoded_chunks_are_stored_as_they_are_and_read_back(tmp_path):
     np.testing.assert_array_equal(array[7:14, 16:24], chunk)
     other = created(tmp_path / "b", compressors=None)
     sync.write_encoded_chunk(other, [2, 3], sync.read_encoded_chunk(array, (1, 2)))
-    assert sync.read_encoded_chunk(other, (2, 3)) == sync.read_encoded_chunk(array, (1, 2)) or bytes(
-        sync.read_encoded_chunk(other, (2, 3))
-    ) == bytes(sync.read_encoded_chunk(array, (1, 2)))
+    assert bytes(sync.read_encoded_chunk(other, (2, 3))) == chunk.tobytes()
     sync.erase_chunk(array, (1, 2))
     assert not array[...].any()
 
@@ -369,7 +356,7 @@ def test_a_chunk_that_the_grid_has_not_is_refused(index, target, tmp_path):
     "data", [5, None, "text", np.zeros((4, 4))[::2]], ids=["int", "None", "str", "strided"]
 )
 def test_encoded_chunks_are_contiguous_bytes(data, target, tmp_path):
-    with pytest.raises((TypeError, zarrs_c.BufferMismatchError, BufferError)):
+    with pytest.raises((TypeError, ValueError)):
         sync.write_encoded_chunk(target, (0, 0), data)
     assert writing.chunk_files(tmp_path / "target") == {}
 
@@ -462,6 +449,38 @@ def test_members_of_metadata_that_nobody_understands_survive_an_update(tmp_path)
     stored = json.loads(path.read_text())
     assert stored["example"] == {"must_understand": False, "x": [1, 2]}
     assert (stored["shape"], stored["attributes"], resized.attrs) == ([5, 5], {"a": 1}, {"a": 1})
+
+
+def test_changes_of_the_same_array_object_are_all_kept(tmp_path):
+    """An Array does not change; what is stored does, and that is what the next change starts from."""
+    for zarr_format in (2, 3):
+        array = created(tmp_path / str(zarr_format), zarr_format=zarr_format, attributes={"a": 1, "b": 2})
+        sync.resize(array, (40, 30))
+        sync.update_attributes(array, {"c": 3})
+        sync.update_attributes(array, {"a": 4})
+        last = sync.resize(array, (10, 30))
+        for found in (last, sync.open_array(tmp_path / str(zarr_format))):
+            assert (found.shape, found.attrs) == ((10, 30), {"a": 4, "b": 2, "c": 3})
+        assert (array.shape, array.attrs) == ((20, 30), {"a": 1, "b": 2})
+
+
+def test_an_array_that_was_made_anew_meanwhile_is_not_changed(tmp_path):
+    array = created(tmp_path / "a")
+    created(tmp_path / "a", dtype="int8", overwrite=True)
+    for call in (lambda: sync.resize(array, (5, 5)), lambda: sync.update_attributes(array, {"a": 1})):
+        with pytest.raises(zarrs_c.ConflictError):
+            call()
+    assert sync.open_array(tmp_path / "a").shape == (20, 30)
+
+
+def test_attributes_with_the_nan_of_other_writers_can_be_updated(tmp_path):
+    created(tmp_path / "a", attributes={"a": 1})
+    path = tmp_path / "a" / "zarr.json"
+    path.write_text(path.read_text().replace('"a": 1', '"a": NaN'))
+    array = sync.open_array(tmp_path / "a")
+    updated = sync.resize(sync.update_attributes(array, {"b": 2}), (5, 5))
+    assert np.isnan(updated.attrs["a"])
+    assert (updated.attrs["b"], updated.shape) == (2, (5, 5))
 
 
 # ==== Where nothing can be written ====
@@ -571,6 +590,21 @@ def test_shard_indexes_that_were_kept_do_not_outlive_a_write(tmp_path):
         sync.write(array, data[selection], selection)
         np.testing.assert_array_equal(array[...], expected)
         np.testing.assert_array_equal(array[30:34], expected[30:34])
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_a_shard_index_that_another_store_object_has_kept_is_known_to_be_stale(kind, faults):
+    address = ("s3://bucket", faults.s3_options) if kind == "s3" else ("memory://twice",)
+    stores = [zarrs_c.open_store(*address) for _ in range(2)]
+    writer = sync.create_array(stores[0], "a", shape=(64,), dtype="i4", chunks=(4,), shards=(64,))
+    reader = sync.open_array(stores[1], "a")
+    for value in range(1, 4):
+        data = np.arange(64, dtype="i4") ** value
+        sync.write(writer, data)
+        np.testing.assert_array_equal(reader[3:61], data[3:61])
+        sync.write(writer, -1, np.s_[10:40])
+        data[10:40] = -1
+        np.testing.assert_array_equal(reader[3:61], data[3:61])
 
 
 def test_simple_arrays_of_other_writers_can_be_updated(tmp_path):

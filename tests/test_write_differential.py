@@ -85,6 +85,8 @@ def test_what_lossy_codecs_keep_is_what_they_keep_for_zarr_python(spec, tmp_path
     sync.write(array, data)
     ours = writers.read(tmp_path / "ours", spec)
     assert sync.read(array).tobytes() == ours.tobytes()
+    if spec.chain.name == "zfpy-rate":  # see test_known_limits.py
+        return
     theirs = writers.create(tmp_path / "theirs", **writers.creation(spec, np.random.default_rng(spec.seed)))
     theirs[...] = data
     assert ours.tobytes() == writers.read(tmp_path / "theirs", spec).tobytes()

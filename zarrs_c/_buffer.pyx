@@ -82,7 +82,7 @@ cdef int acquire_source(object data, Array array, const Box *box, Py_buffer *vie
     shape = result_shape(box)
     if data.shape != shape:
         try:
-            data = np.broadcast_to(data, shape)
+            data = np.broadcast_to(_without_leading_ones(data, len(shape)), shape)
         except ValueError:
             raise _mismatch(data, array, box) from None
     elif isinstance(data, generic):
@@ -92,6 +92,14 @@ cdef int acquire_source(object data, Array array, const Box *box, Py_buffer *vie
         PyBuffer_Release(view)
         raise _mismatch(data, array, box)
     return 0
+
+
+cdef object _without_leading_ones(object data, Py_ssize_t ndim):
+    """An assignment in NumPy drops dimensions of length 1 that are too many, at the front."""
+    cdef Py_ssize_t extra = max(data.ndim - ndim, 0)
+    while extra and data.shape[0] == 1:
+        data, extra = data[0, ...], extra - 1
+    return data
 
 
 cdef bint _fit(const Box *box, const Py_buffer *view, Layout *layout) noexcept:

@@ -35,7 +35,7 @@ def array_metadata(
     """
     if zarr_format not in (2, 3) or isinstance(zarr_format, (bool, float)):
         raise InvalidError(f"zarr_format must be 2 or 3, not {zarr_format!r}")
-    shape = _lengths("shape", shape)
+    shape = lengths("shape", shape)
     kind = data_type(dtype)
     if kind.v2 is None and zarr_format == 2:
         raise UnsupportedError(f"dtype: {kind.v3!r} cannot be written in format 2; see docs/codecs.md")
@@ -45,7 +45,7 @@ def array_metadata(
         "zarr_format": zarr_format,
         "shape": shape,
         "fill_value": fill_value_json(fill_value, kind, zarr_format),
-        "attributes": _plain_json("attributes", {} if attributes is None else attributes, Mapping),
+        "attributes": plain_json("attributes", {} if attributes is None else attributes, Mapping),
     }
     names = _dimension_names(dimension_names, len(shape))
     if zarr_format == 2:
@@ -137,28 +137,28 @@ def _dimension_names(given, ndim):
             raise TypeError(f"dimension_names must be strings or None, not {name!r} ({type(name).__name__})")
     if len(names) != ndim:
         raise InvalidError(f"dimension_names has {len(names)} names, {names!r}, the array {ndim} dimensions")
-    return _plain_json("dimension_names", names, list) or None
+    return plain_json("dimension_names", names, list) or None
 
 
 # ==== Shapes ====
 
 
-def _lengths(argument, given, least=0):
+def lengths(argument, given, least=0):
     """A shape, from an integer (one dimension) or a sequence of integers."""
     if hasattr(given, "__index__") and not getattr(given, "ndim", 0):
         given = (given,)
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise TypeError(f"{argument} must be an integer or a sequence of integers, not {given!r}")
     given = tuple(given)
-    lengths = []
+    found = []
     for length in given:
         if isinstance(length, bool) or not hasattr(length, "__index__"):
             kind = type(length).__name__
             raise TypeError(f"{argument} must consist of integers, not {length!r} ({kind}): {given!r}")
-        lengths.append(length.__index__())
-    if not all(least <= length <= _LONGEST for length in lengths):
+        found.append(length.__index__())
+    if not all(least <= length <= _LONGEST for length in found):
         raise InvalidError(f"{argument} must consist of integers from {least} to {_LONGEST}, not {given!r}")
-    return lengths
+    return found
 
 
 def _shard_arguments(shards):
@@ -196,11 +196,11 @@ def _chunk_shapes(shape, chunks, shards, itemsize):
 def _box(argument, given, shape):
     if isinstance(given, str) or given is None:
         raise TypeError(f'{argument} must be a sequence of integers or "auto", not {given!r}')
-    lengths = _lengths(argument, given, least=1)
-    if len(lengths) != len(shape):
-        counts = f"{len(lengths)} dimensions, shape {shape} has {len(shape)}"
-        raise InvalidError(f"{argument} {lengths} has {counts}")
-    return lengths
+    box = lengths(argument, given, least=1)
+    if len(box) != len(shape):
+        counts = f"{len(box)} dimensions, shape {shape} has {len(shape)}"
+        raise InvalidError(f"{argument} {box} has {counts}")
+    return box
 
 
 def _guess_chunks(shape, itemsize, most):
@@ -221,7 +221,7 @@ def _guess_chunks(shape, itemsize, most):
 # ==== Attributes ====
 
 
-def _plain_json(where, value, kind=None):
+def plain_json(where, value, kind=None):
     """`value`, if it is what JSON can hold without loss; errors say where in it something else is."""
     if kind is not None and not isinstance(value, kind):
         raise TypeError(f"{where} must be a dict of strings to what JSON can hold, not {value!r}")
@@ -236,9 +236,9 @@ def _plain_json(where, value, kind=None):
     if isinstance(value, str):
         return _text(where, value)
     if isinstance(value, Mapping):
-        return {_key(where, key): _plain_json(f"{where}[{key!r}]", item) for key, item in value.items()}
+        return {_key(where, key): plain_json(f"{where}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain_json(f"{where}[{number}]", item) for number, item in enumerate(value)]
+        return [plain_json(f"{where}[{number}]", item) for number, item in enumerate(value)]
     raise TypeError(f"{where}: JSON cannot hold a {type(value).__name__}: {value!r}")
 
 

@@ -1,36 +1,26 @@
 """An array's metadata with changes, as text."""
 
 import json
-import operator
 from collections.abc import Mapping
 
+from zarrs_c._create import lengths, plain_json
 from zarrs_c._errors import InvalidError
 
 
 def with_shape(array, shape):
     """The metadata of `array` with another shape."""
-    try:
-        lengths = (
-            [operator.index(shape)] if hasattr(shape, "__index__") else [operator.index(n) for n in shape]
-        )
-    except TypeError:
-        raise TypeError(f"shape must be integers, one for each dimension, not {shape!r}") from None
-    if len(lengths) != array.ndim or any(n < 0 for n in lengths):
-        raise InvalidError(
-            f"shape must be {array.ndim} lengths of at least 0, as {array!r} has, not {shape!r}"
-        )
-    return _text({**array.metadata, "shape": lengths})
+    found = lengths("shape", shape)
+    if len(found) != array.ndim:
+        raise InvalidError(f"shape {found} has {len(found)} dimensions, {array!r} has {array.ndim}")
+    return _text({**array.metadata, "shape": found})
 
 
 def with_attributes(array, attributes):
     """The metadata of `array` with more, or other, attributes."""
-    if not isinstance(attributes, Mapping) or not all(isinstance(name, str) for name in attributes):
-        raise TypeError(f"attributes must be a mapping of strings to values, not {attributes!r}")
-    return _text({**array.metadata, "attributes": {**array.attrs, **attributes}})
+    added = plain_json("attributes", attributes, Mapping)
+    return _text({**array.metadata, "attributes": {**array.attrs, **added}})
 
 
 def _text(metadata):
-    try:
-        return json.dumps(metadata, indent=2, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidError(f"attributes: {error}") from None
+    # What was there before may have the NaN that other writers put into JSON.
+    return json.dumps(metadata, indent=2)

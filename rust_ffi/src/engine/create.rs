@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::array::{Array, normalised_path};
 use super::budget::{BytesPermit, Turn};
 use super::error::{Error, Result, Status};
-use super::open::{get_metadata, join, without_bare_numbers};
+use super::open::{get_metadata, join, stored_metadata, without_bare_numbers};
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::put::Putter;
 use super::remote::Request;
@@ -40,7 +40,8 @@ pub fn create_array(
 }
 
 /// Give an array other metadata, which may differ in shape, attributes and names of dimensions. Chunks that then lie
-/// outside are erased. Completes with the new [`Output::Array`].
+/// outside are erased. What somebody else has changed of the three meanwhile stays, except for what is changed here.
+/// Completes with the new [`Output::Array`].
 ///
 /// # Errors
 /// When the metadata is wrong or differs in anything else, or the store is read-only.
@@ -58,17 +59,43 @@ pub fn update_array(
             array.name()
         )));
     }
-    let documents = documents(&new)?;
-    edit(store, array.path(), Change::Update { old: array.clone(), new, documents }, on_complete)
+    edit(store, array.path(), Change::Update { old: array.clone(), new }, on_complete)
 }
 
+/// The members of metadata that can be changed.
+const CHANGEABLE: [&str; 3] = ["shape", "attributes", "dimension_names"];
+
 /// What of the metadata cannot be changed.
-fn fixed(json: &str) -> Result<Value> {
-    let mut value: Value = serde_json::from_str(&without_bare_numbers(json)).map_err(Error::invalid)?;
-    for name in ["shape", "attributes", "dimension_names"] {
-        value.as_object_mut().and_then(|object| object.remove(name));
+fn fixed(json: &str) -> Result<Members> {
+    let mut members = members(json)?;
+    members.retain(|name, _| !CHANGEABLE.contains(&&**name));
+    Ok(members)
+}
+
+type Members = Map<String, Value>;
+
+fn members(json: &str) -> Result<Members> {
+    serde_json::from_str(&without_bare_numbers(json)).map_err(Error::invalid)
+}
+
+/// What `old` becomes by the change from `old` to `new`, when it has become `stored` in the meantime: each member, and
+/// each attribute, that `new` has otherwise than `old`.
+fn merged(old: &Members, new: &Members, stored: Members) -> Members {
+    let attributes = |members: &Members| members.get("attributes").and_then(Value::as_object).cloned();
+    let (before, after) = (attributes(old).unwrap_or_default(), attributes(new).unwrap_or_default());
+    let present = attributes(&stored).unwrap_or_default();
+    let mut merged = changed(old, new, stored);
+    merged.insert("attributes".to_owned(), changed(&before, &after, present).into());
+    merged
+}
+
+/// `into` with every member that `new` has otherwise than `old`.
+fn changed(old: &Members, new: &Members, mut into: Members) -> Members {
+    for (name, value) in new.iter().filter(|(name, value)| old.get(*name) != Some(value)) {
+        into.insert(name.clone(), value.clone());
     }
-    Ok(value)
+    into.retain(|name, _| new.contains_key(name) || !old.contains_key(name));
+    into
 }
 
 /// Whether `key` is that of a chunk of `old` which has no place in `new`.
@@ -87,8 +114,7 @@ fn documents(array: &Array) -> Result<Documents> {
     if array.zarr_format() == 3 {
         return Ok(vec![("zarr.json", Bytes::from(json.to_owned()))]);
     }
-    let mut zarray: Map<String, Value> =
-        serde_json::from_str(&without_bare_numbers(json)).map_err(Error::invalid)?;
+    let mut zarray = members(json)?;
     let attributes = zarray.remove("attributes").unwrap_or_else(|| Map::new().into());
     let text = |value: &Value| serde_json::to_vec_pretty(value).map(Bytes::from).map_err(Error::invalid);
     Ok(vec![(".zattrs", text(&attributes)?), (".zarray", text(&zarray.into())?)])
@@ -100,7 +126,7 @@ type Documents = Vec<(&'static str, Bytes)>;
 /// A change of the node at a path.
 enum Change {
     Create { array: Arc<Array>, documents: Documents, overwrite: bool },
-    Update { old: Arc<Array>, new: Arc<Array>, documents: Documents },
+    Update { old: Arc<Array>, new: Arc<Array> },
 }
 
 /// A change under way.
@@ -108,6 +134,7 @@ struct Edit {
     store: Arc<Store>,
     path: String,
     turn: Turn,
+    tasks: Tasks,
     completer: Completer,
 }
 
@@ -120,7 +147,8 @@ fn edit(
     let live = store.runtime().live();
     let tasks = Tasks::new(&live, store.is_remote())?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let edit = Edit { store: store.clone(), path: path.to_owned(), turn: Turn::new(0, 0), completer };
+    let (store, path, turn) = (store.clone(), path.to_owned(), Turn::new(0, 0));
+    let edit = Edit { store, path, turn, tasks: tasks.clone(), completer };
     tasks.spawn(0, async move {
         let token = edit.operation().token().clone();
         let changed = token.run_until_cancelled(edit.make(change)).await;
@@ -137,8 +165,8 @@ impl Edit {
 
     async fn make(&self, change: Change) -> Result<Arc<Array>> {
         // One change of a node at a time.
-        let (locks, key) = (&self.operation().live().locks, join(&self.path, ""));
-        let _lock = locks.lock(self.store.url(), &key).await;
+        let address = self.store.address(&join(&self.path, ""));
+        let _lock = self.operation().live().locks.lock(address).await;
         match change {
             Change::Create { array, documents, overwrite } => {
                 match self.existing().await? {
@@ -152,8 +180,9 @@ impl Edit {
                 self.put(documents).await?;
                 Ok(array)
             }
-            Change::Update { old, new, documents } => {
-                self.put(documents).await?;
+            Change::Update { old, new } => {
+                let (old, new) = self.rebased(old, new).await?;
+                self.put(documents(&new)?).await?;
                 let mut sizes = old.grid_shape().iter().zip(new.grid_shape());
                 if sizes.any(|(old, new)| new < old) {
                     self.erase(|key| is_outside(&old, &new, key)).await?;
@@ -161,6 +190,23 @@ impl Edit {
                 Ok(new)
             }
         }
+    }
+
+    /// The array as it is now, and as it is to be by the change from `old` to `new`.
+    async fn rebased(&self, old: Arc<Array>, new: Arc<Array>) -> Result<(Arc<Array>, Arc<Array>)> {
+        let stored = stored_metadata(&self.store, &self.path, old.zarr_format(), self.operation()).await?;
+        let (before, now) = (members(old.metadata_json())?, members(&stored)?);
+        if now == before {
+            return Ok((old, new));
+        }
+        if fixed(&stored)? != fixed(old.metadata_json())? {
+            let text = "the array that is to be changed is another one by now";
+            return Err(Error::new(Status::Conflict, text).with_key(self.store.url(), &self.path));
+        }
+        let merged = Value::from(merged(&before, &members(new.metadata_json())?, now)).to_string();
+        let (store, path) = (self.store.clone(), self.path.clone());
+        let array = move |json: &str| Array::from_metadata(&store, &path, json);
+        self.tasks.on_pool(0, move || Ok((array(&stored)?, array(&merged)?))).await
     }
 
     /// The key of the object that makes the path an array or a group.

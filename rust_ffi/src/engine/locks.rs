@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedMutexGuard;
 
-type Key = (Arc<str>, String);
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
 /// The locks that somebody holds or waits for.
 #[derive(Default)]
-pub struct KeyLocks(Mutex<HashMap<Key, Lock>>);
+pub struct KeyLocks(Mutex<HashMap<String, Lock>>);
 
 /// Holds the lock of one object until dropped.
 pub struct KeyGuard {
     locks: Arc<KeyLocks>,
-    key: Key,
+    address: String,
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl KeyLocks {
-    /// Wait for the lock of `key` in the store at `url`.
-    pub async fn lock(self: &Arc<Self>, url: &Arc<str>, key: &str) -> KeyGuard {
-        let key = (url.clone(), key.to_owned());
-        let lock = self.0.lock().unwrap().entry(key.clone()).or_default().clone();
+    /// Wait for the lock of the object at `address`, which is [`Store::address`]'s.
+    ///
+    /// [`Store::address`]: crate::storage::Store::address
+    pub async fn lock(self: &Arc<Self>, address: String) -> KeyGuard {
+        let lock = self.0.lock().unwrap().entry(address.clone()).or_default().clone();
         // Made before the wait: a wait that is given up must also leave the table as it was.
-        let mut guard = KeyGuard { locks: self.clone(), key, held: None };
+        let mut guard = KeyGuard { locks: self.clone(), address, held: None };
         guard.held = Some(lock.lock_owned().await);
         guard
     }
@@ -39,8 +39,8 @@ impl Drop for KeyGuard {
         let mut locks = self.locks.0.lock().unwrap();
         self.held = None;
         // The table's own reference is the last one: nobody holds it, nobody waits for it.
-        if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
-            locks.remove(&self.key);
+        if locks.get(&self.address).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.address);
         }
     }
 }
@@ -53,13 +53,13 @@ mod tests {
     fn one_holder_at_a_time_and_nothing_left_behind() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
-        let (locks, url): (Arc<KeyLocks>, Arc<str>) = (Arc::default(), "memory:".into());
+        let locks: Arc<KeyLocks> = Arc::default();
         let busy = Arc::new(std::sync::atomic::AtomicBool::new(false));
         runtime.block_on(async {
             let tasks = (0..200).map(|i| {
-                let (locks, url, busy) = (locks.clone(), url.clone(), busy.clone());
+                let (locks, busy) = (locks.clone(), busy.clone());
                 tokio::spawn(async move {
-                    let waiting = locks.lock(&url, "c/0");
+                    let waiting = locks.lock("memory:/c/0".to_owned());
                     if i % 5 == 0 {
                         // Some give up.
                         let _ = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;

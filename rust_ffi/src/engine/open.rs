@@ -32,14 +32,14 @@ pub fn open_array(
         None => {
             let job = move || {
                 let found =
-                    contain(|| opening.find().now_or_never().expect("files are read without waiting"));
+                    contain(|| opening.node().find().now_or_never().expect("files are read without waiting"));
                 opening.finish(found);
             };
             pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
         }
         Some(io) => drop(io.spawn(async move {
             let token = opening.completer.operation().token().clone();
-            let found = token.run_until_cancelled(opening.find()).await;
+            let found = token.run_until_cancelled(opening.node().find()).await;
             // Parsing is not for the threads that wait for the network, and zarrs wants to be on the pool.
             let job = move || opening.finish(found.unwrap_or_else(|| Err(Error::cancelled())));
             pool.submit(&Arc::new(Lane::default()), Arc::new(Once::new(job)), 1);
@@ -56,6 +56,14 @@ struct Opening {
     completer: Completer,
 }
 
+/// Where an array's metadata is looked for.
+struct Node<'a> {
+    store: &'a Arc<Store>,
+    path: &'a str,
+    zarr_format: Option<u8>,
+    operation: &'a Operation,
+}
+
 /// Metadata as stored.
 enum Found {
     V3(String),
@@ -63,6 +71,11 @@ enum Found {
 }
 
 impl Opening {
+    fn node(&self) -> Node<'_> {
+        let operation = self.completer.operation();
+        Node { store: &self.store, path: &self.path, zarr_format: self.zarr_format, operation }
+    }
+
     fn finish(&self, found: Result<Found>) {
         let operation = self.completer.operation();
         if operation.skip() {
@@ -78,12 +91,18 @@ impl Opening {
     fn make(&self, found: Found) -> Result<Arc<Array>> {
         match found {
             Found::V3(json) => from_v3(&self.store, &self.path, &json),
-            Found::V2 { zarray, zattrs } => {
-                let key = || join(&self.path, ".zattrs");
-                let json = with_attributes(&zarray, zattrs)
-                    .map_err(|error| error.with_key(self.store.url(), &key()))?;
-                Array::from_metadata(&self.store, &self.path, &json)
-            }
+            found => Array::from_metadata(&self.store, &self.path, &self.node().text(found)?),
+        }
+    }
+}
+
+impl Node<'_> {
+    /// All of the metadata in one text.
+    fn text(&self, found: Found) -> Result<String> {
+        match found {
+            Found::V3(json) => Ok(json),
+            Found::V2 { zarray, zattrs } => with_attributes(&zarray, zattrs)
+                .map_err(|error| error.with_key(self.store.url(), &join(self.path, ".zattrs"))),
         }
     }
 
@@ -107,26 +126,37 @@ impl Opening {
             return Ok(Found::V2 { zarray, zattrs: self.get(".zattrs").await? });
         }
         if format != Some(3) && self.get(".zgroup").await?.is_some() {
-            return Err(is_group(&self.store, &self.path));
+            return Err(is_group(self.store, self.path));
         }
         let looked_for = match format {
             Some(2) => ".zarray",
             Some(3) => "zarr.json",
             _ => "zarr.json or .zarray",
         };
-        Err(not_found(&self.store, &self.path, format_args!("no array there ({looked_for} is missing)")))
+        Err(not_found(self.store, self.path, format_args!("no array there ({looked_for} is missing)")))
     }
 
     /// The text of one metadata object.
     async fn get(&self, name: &str) -> Result<Option<String>> {
-        let key = join(&self.path, name);
-        let bytes = get_metadata(&self.store, &key, self.completer.operation()).await?;
+        let key = join(self.path, name);
+        let bytes = get_metadata(self.store, &key, self.operation).await?;
         let text = |bytes| {
             String::from_utf8(bytes)
                 .map_err(|_| Error::invalid("metadata is not UTF-8").with_key(self.store.url(), &key))
         };
         bytes.map(text).transpose()
     }
+}
+
+/// The metadata of an array as it is stored now, in one text.
+pub(super) async fn stored_metadata(
+    store: &Arc<Store>,
+    path: &str,
+    zarr_format: u8,
+    operation: &Operation,
+) -> Result<String> {
+    let node = Node { store, path, zarr_format: Some(zarr_format), operation };
+    node.text(node.find().await?)
 }
 
 /// The bytes of one metadata object.

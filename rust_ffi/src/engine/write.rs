@@ -143,7 +143,7 @@ impl WriteObject {
     async fn write(&self) -> Result<()> {
         let array = self.job().array(&self.pieces).clone();
         let written = async {
-            let _lock = self.job().operation().live().locks.lock(array.store().url(), &self.key).await;
+            let _lock = self.job().operation().live().locks.lock(array.store().address(&self.key)).await;
             match array.shard_layout(&self.cell)? {
                 None => self.write_chunk().await,
                 Some(layout) => self.write_shard(&layout).await,

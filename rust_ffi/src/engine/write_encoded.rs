@@ -69,7 +69,7 @@ async fn write(
     data: Option<Lent>,
 ) -> Result<()> {
     let (operation, store) = (completer.operation(), array.store());
-    let _lock = operation.live().locks.lock(store.url(), key).await;
+    let _lock = operation.live().locks.lock(store.address(key)).await;
     if operation.skip() {
         return Ok(());
     }

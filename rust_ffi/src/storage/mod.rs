@@ -77,6 +77,18 @@ impl Store {
         &self.url
     }
 
+    /// What tells an object from all others, however the store that it is in was addressed.
+    pub fn address(&self, key: &str) -> String {
+        match &self.backend {
+            Backend::Local(store) => store.root.join(key).to_string_lossy().into_owned(),
+            Backend::Remote(store) => {
+                let (url, root) = (&store.url, store.root.as_ref());
+                let slash = if root.is_empty() { "" } else { "/" };
+                format!("{}://{}/{root}{slash}{key}", url.scheme(), url.authority())
+            }
+        }
+    }
+
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
