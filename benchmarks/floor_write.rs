@@ -112,8 +112,7 @@ pub unsafe extern "C" fn floor_write(
         std::fs::create_dir_all(path.join(format!("c/{}/{}", i / per_side, i % per_side))).unwrap();
     }
     let work = |cube: &Cube| {
-        let fresh =
-            || Scratch { elements: vec![], encoded: vec![], context: zstd_safe::CCtx::create() };
+        let fresh = || Scratch { elements: vec![], encoded: vec![], context: zstd_safe::CCtx::create() };
         let mut scratch = KEPT.lock().unwrap().pop().unwrap_or_else(fresh);
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +120,11 @@ pub unsafe extern "C" fn floor_write(
                 break;
             }
             let [z, y, x] = [i / (per_side * per_side), i / per_side % per_side, i % per_side];
-            cube.write_chunk(&path.join(format!("c/{z}/{y}/{x}")), [z, y, x].map(|n| n * chunk), &mut scratch);
+            cube.write_chunk(
+                &path.join(format!("c/{z}/{y}/{x}")),
+                [z, y, x].map(|n| n * chunk),
+                &mut scratch,
+            );
         }
         KEPT.lock().unwrap().push(scratch);
     };

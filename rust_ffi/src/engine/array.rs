@@ -9,9 +9,10 @@ use zarrs::plugin::{ExtensionName, ZarrVersion};
 use super::Dims;
 use super::codec::{Chain, ChunkCodec};
 use super::dtype::DType;
-use super::error::{Error, Result};
+use super::error::{Error, Result, Status};
 use super::grid::GridAxis;
 use super::shard::{ShardLayout, Sharding};
+use super::upstream;
 use crate::storage::Store;
 
 type Zarrs = zarrs::array::Array<()>;
@@ -52,7 +53,7 @@ impl Array {
     /// When the metadata is broken, or names something that zarrs does not have.
     pub fn from_metadata(store: &Arc<Store>, path: &str, json: &str) -> Result<Arc<Self>> {
         let owned = (store.clone(), path.to_owned(), json.to_owned());
-        let make = move || Self::new(&owned.0, &owned.1, &owned.2);
+        let make = move || upstream::call(Status::Invalid, || Self::new(&owned.0, &owned.1, &owned.2));
         let made = store.runtime().live().pool().and_then(|pool| pool.run(make)?);
         made.map_err(|error| {
             let file = if json_is_v2(json) { ".zarray" } else { "zarr.json" };
@@ -66,6 +67,8 @@ impl Array {
         let zarr_format = if matches!(metadata, ArrayMetadata::V2(_)) { 2 } else { 3 };
         let zarrs =
             Zarrs::new_with_metadata(Arc::new(()), &format!("/{path}"), metadata).map_err(create_error)?;
+        // A key encoding may add text to each key: the first one shows what.
+        normalised_path(zarrs.chunk_key(&vec![0; zarrs.dimensionality()]).as_str())?;
         let axes = grid_axes(zarrs.chunk_grid())?;
         let dtype = DType::new(zarrs.data_type());
         let fill_value = zarrs.fill_value().as_ne_bytes().to_vec();
@@ -214,6 +217,15 @@ impl Array {
         self.zarrs.chunk_key(cell).as_str().to_owned()
     }
 
+    /// The most bytes that the stored object at `cell` may have.
+    pub(super) fn most_stored(&self, cell: &[u64]) -> Result<u64> {
+        let most = self.chunk_codec(cell)?.most_encoded();
+        Ok(match self.shard_layout(cell)? {
+            None => most,
+            Some(layout) => layout.inner_chunks().saturating_mul(most).saturating_add(layout.index_len()),
+        })
+    }
+
     /// Bytes of a decoded chunk (of a sharded array: inner chunk), where all are alike; 0 otherwise.
     pub(super) fn chunk_bytes(&self) -> u64 {
         match &self.chunks {
@@ -297,8 +309,7 @@ fn json_is_v2(json: &str) -> bool {
 /// The array part of metadata that `json` holds.
 fn parse_metadata(json: &str) -> Result<ArrayMetadata> {
     let json = super::open::without_bare_numbers(json);
-    let value: serde_json::Value = serde_json::from_str(&json)
-        .map_err(|e| Error::invalid(format_args!("metadata is not valid JSON: {e}")))?;
+    let value = super::metadata::parse(&json)?;
     if value.get("node_type").is_some_and(|node| node == "group") {
         return Err(Error::invalid("the metadata is a group's"));
     }
@@ -357,7 +368,6 @@ pub(super) fn normalised_path(path: &str) -> Result<String> {
 /// Each dimension of a chunk grid. All grids that zarrs knows are separable: a chunk's extent along a dimension depends
 /// on its index along that dimension only.
 fn grid_axes(grid: &ChunkGrid) -> Result<Arc<[GridAxis]>> {
-    const MOST_EDGES: u64 = 1 << 24;
     let (array_shape, grid_shape) = (grid.array_shape(), grid.grid_shape());
     let mut index = vec![0; grid_shape.len()];
     if grid.name(ZarrVersion::V3).is_some_and(|name| name == "regular") {
@@ -368,7 +378,7 @@ fn grid_axes(grid: &ChunkGrid) -> Result<Arc<[GridAxis]>> {
     }
     let mut axes = Vec::with_capacity(grid_shape.len());
     for d in 0..grid_shape.len() {
-        if grid_shape[d] > MOST_EDGES {
+        if grid_shape[d] > super::metadata::MOST_EDGES {
             let n = grid_shape[d];
             return Err(Error::unsupported(format_args!("dimension {d}: an irregular grid of {n} chunks")));
         }

@@ -8,6 +8,7 @@ use super::error::{Result, contain};
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
 use super::remote::{self, Fetcher};
+use super::scratch::zeroed;
 use super::stats::Counter;
 use super::{Dims, local};
 use crate::storage::{Backend, LocalStore, RemoteStore, Want};
@@ -83,7 +84,7 @@ impl Chunk {
             return Ok(None);
         }
         match &self.inner {
-            None => local::get_value(store, &self.key, operation),
+            None => local::get_value(store, &self.key, operation, self.array.most_stored(&self.cell)?),
             Some(inner) => self.read_inner(store, inner, operation),
         }
     }
@@ -99,8 +100,7 @@ impl Chunk {
         let layout = self.array.shard_layout(&self.cell)?.expect("located in a shard");
         let index = local::read_index(&file, &layout)?;
         let Some(range) = index.range(inner)? else { return Ok(None) };
-        // Within the file's size, so this is no more than there is.
-        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let mut bytes = zeroed((range.end - range.start) as usize)?;
         file.read_at(&mut bytes, range.start)?;
         operation.count(Counter::BytesFetched, bytes.len() as u64);
         Ok(Some(bytes))
@@ -108,7 +108,10 @@ impl Chunk {
 
     async fn fetch(&self, store: &RemoteStore, operation: &Operation) -> Result<Option<Vec<u8>>> {
         let fetched = match &self.inner {
-            None => remote::get_value(store, &self.key, operation).await?,
+            None => {
+                let most = self.array.most_stored(&self.cell)?;
+                remote::get_value(store, &self.key, operation, most).await?
+            }
             Some(inner) => {
                 let fetcher =
                     Fetcher { store, key: &self.key, operation, turn: &Turn::new(0, 0), decoded: 0 };

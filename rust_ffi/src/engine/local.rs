@@ -38,6 +38,7 @@ fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces
         placer.fill(&layout);
         return Ok(());
     };
+    file.check_size(codec.most_encoded())?;
     placer.operation.count(Counter::BytesFetched, file.size());
     placer.place_from(&codec, &layout, &file, 0..file.size())
 }
@@ -85,10 +86,15 @@ pub(super) fn read_index(file: &LocalFile, layout: &ShardLayout) -> Result<Shard
     })
 }
 
-/// Get a whole value that is not part of a planned read.
-pub(super) fn get_value(store: &LocalStore, key: &str, operation: &Operation) -> Result<Option<Vec<u8>>> {
+/// Get a whole value, of at most `most` bytes, that is not part of a planned read.
+pub(super) fn get_value(
+    store: &LocalStore,
+    key: &str,
+    operation: &Operation,
+    most: u64,
+) -> Result<Option<Vec<u8>>> {
     operation.count(Counter::Requests, 1);
-    let bytes = store.get(key)?;
+    let bytes = store.get(key, most)?;
     operation.count(Counter::BytesFetched, bytes.as_ref().map_or(0, Vec::len) as u64);
     Ok(bytes)
 }

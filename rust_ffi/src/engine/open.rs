@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use serde::de::IgnoredAny;
 
 use super::array::{Array, normalised_path};
 use super::error::{Error, Result, Status, contain};
+use super::metadata::MOST_BYTES;
 use super::operation::{Completer, OnComplete, Operation, Output};
 use super::pool::{Lane, Once};
 use super::{local, remote};
@@ -162,9 +164,9 @@ pub(super) async fn stored_metadata(
 /// The bytes of one metadata object.
 pub(super) async fn get_metadata(store: &Store, key: &str, operation: &Operation) -> Result<Option<Vec<u8>>> {
     match store.backend() {
-        Backend::Local(store) => local::get_value(store, key, operation),
+        Backend::Local(store) => local::get_value(store, key, operation, MOST_BYTES),
         Backend::Remote(store) => {
-            let value = remote::get_value(store, key, operation).await?;
+            let value = remote::get_value(store, key, operation, MOST_BYTES).await?;
             Ok(value.map(|value| value.buffer.bytes().to_vec()))
         }
     }
@@ -201,8 +203,11 @@ fn with_attributes(zarray: &str, zattrs: Option<String>) -> Result<String> {
     let Some(zattrs) = zattrs else {
         return Ok(zarray.to_owned());
     };
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&without_bare_numbers(&zattrs))
-        .map_err(|e| Error::invalid(format_args!(".zattrs is not a JSON object: {e}")))?;
+    serde_json::from_str::<IgnoredAny>(&without_bare_numbers(&zattrs))
+        .map_err(|e| Error::invalid(format_args!(".zattrs is not JSON: {e}")))?;
+    if !zattrs.trim_start().starts_with('{') {
+        return Err(Error::invalid(".zattrs is not a JSON object"));
+    }
     let Some(body) = zarray.trim_end().strip_suffix('}') else {
         return Ok(zarray.to_owned());
     };

@@ -31,9 +31,6 @@ use crate::storage::{Backend, Fetched, Observer, RemoteStore, Want};
 /// never wait for objects, few enough that a read of millions is not millions of tasks.
 const OBJECTS_PER_REQUEST: usize = 2;
 
-/// Metadata, and values whose size nothing bounds, may have so many bytes.
-const MOST_UNBOUNDED: u64 = 1 << 31;
-
 /// Read every object of a plan.
 pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
     let operation = job.operation().clone();
@@ -338,14 +335,15 @@ pub(super) fn decode_index(layout: &ShardLayout, encoded: &[u8], len: u64) -> Re
     contain(|| scratch::with(|scratch| layout.decode_index(encoded, &mut scratch.decoded, len)))
 }
 
-/// Get a whole value that is not part of a planned read.
+/// Get a whole value, of at most `most` bytes, that is not part of a planned read.
 pub(super) async fn get_value(
     store: &RemoteStore,
     key: &str,
     operation: &Operation,
+    most: u64,
 ) -> Result<Option<Fetched>> {
     let fetcher = Fetcher { store, key, operation, turn: &Turn::new(0, 0), decoded: 0 };
-    Ok(fetcher.get(Want::All, 1, MOST_UNBOUNDED).await?.map(|(fetched, _)| fetched))
+    Ok(fetcher.get(Want::All, 1, most).await?.map(|(fetched, _)| fetched))
 }
 
 /// A request under way: counts it, and what it holds.

@@ -76,6 +76,15 @@ impl Drop for Pages {
     }
 }
 
+/// `len` zeros, or an error where `vec!` would end the process.
+pub fn zeroed<T: Copy + Default>(len: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    let failed = |_| Error::memory(len.saturating_mul(size_of::<T>()), "a chunk");
+    values.try_reserve_exact(len).map_err(failed)?;
+    values.resize(len, T::default());
+    Ok(values)
+}
+
 /// What one thread needs to decode a chunk.
 #[derive(Default)]
 pub struct Scratch {

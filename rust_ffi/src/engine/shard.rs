@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use zarrs::array::codec::api::CodecMetadataOptions;
+use zarrs::array::codec::api::{ArrayToBytesCodecTraits, CodecMetadataOptions};
 use zarrs::array::codec::{ShardingCodec, ShardingCodecConfigurationV1, ShardingIndexLocation};
 use zarrs::array::{CodecChain, DataType, FillValue, data_type};
 use zarrs::plugin::ZarrVersion;
@@ -33,6 +33,8 @@ pub struct ShardLayout {
     pub axes: Arc<[GridAxis]>,
     index: ChunkCodec,
     index_at_end: bool,
+    /// The most bytes that an inner chunk may have.
+    most_inner: u64,
 }
 
 impl Sharding {
@@ -49,6 +51,15 @@ impl Sharding {
         {
             return Ok(None);
         }
+        Self::of_codec(&**codec, data_type, fill_value).map(Some)
+    }
+
+    /// Read a sharding codec, for elements of fixed size.
+    pub fn of_codec(
+        codec: &dyn ArrayToBytesCodecTraits,
+        data_type: &DataType,
+        fill_value: &FillValue,
+    ) -> Result<Self> {
         let configuration = codec
             .configuration(ZarrVersion::V3, &CodecMetadataOptions::default())
             .ok_or_else(|| Error::unsupported("the sharding codec has no configuration"))?;
@@ -62,7 +73,7 @@ impl Sharding {
         let index =
             Chain::new(chain(&configuration.index_codecs)?, data_type::uint64(), FillValue::from(u64::MAX));
         let index_at_end = configuration.index_location == ShardingIndexLocation::End;
-        Ok(Some(Self { inner: inner.for_shape(&inner_shape)?, inner_shape, index, index_at_end }))
+        Ok(Self { inner: inner.for_shape(&inner_shape)?, inner_shape, index, index_at_end })
     }
 
     /// The layout of shards of `shape`.
@@ -83,7 +94,8 @@ impl Sharding {
         if index.encoded_len().is_none() {
             return Err(Error::unsupported("the shard index has codecs whose output is of variable size"));
         }
-        Ok(ShardLayout { axes, index, index_at_end: self.index_at_end })
+        let most_inner = self.inner.most_encoded();
+        Ok(ShardLayout { axes, index, index_at_end: self.index_at_end, most_inner })
     }
 }
 
@@ -125,10 +137,14 @@ impl ShardLayout {
         if decoded.strides.last() != Some(&8) {
             return Err(Error::unsupported("shard index: codecs that transpose"));
         }
-        let entries =
-            decoded.bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
+        let stored = decoded.bytes.as_chunks::<8>().0;
+        let mut entries = Vec::new();
+        entries
+            .try_reserve_exact(stored.len())
+            .map_err(|_| Error::memory(8 * stored.len(), "a shard index"))?;
+        entries.extend(stored.iter().map(|bytes| u64::from_ne_bytes(*bytes)));
         let counts = self.axes.iter().map(GridAxis::count).collect();
-        Ok(ShardIndex { entries, counts, len })
+        Ok(ShardIndex { entries: entries.into(), counts, len, most_inner: self.most_inner })
     }
 }
 
@@ -157,6 +173,8 @@ pub struct ShardIndex {
     counts: Dims<u64>,
     /// Bytes of the shard.
     len: u64,
+    /// The most bytes that an inner chunk may have.
+    most_inner: u64,
 }
 
 impl ShardIndex {
@@ -186,6 +204,10 @@ impl ShardIndex {
             return Ok(None);
         }
         match offset.checked_add(size) {
+            Some(end) if end <= self.len && size > self.most_inner => Err(Error::codec(format_args!(
+                "is said to have {size} bytes, more than the {} that can be needed",
+                self.most_inner
+            ))),
             Some(end) if end <= self.len => Ok(Some(offset..end)),
             _ => Err(Error::codec(format_args!(
                 "is said to have {size} bytes at {offset}, the shard has {}",

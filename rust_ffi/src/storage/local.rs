@@ -36,11 +36,12 @@ impl LocalStore {
         }
     }
 
-    /// The whole value of `key`; `None` when there is none.
-    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+    /// The whole value of `key`, of at most `most` bytes; `None` when there is none.
+    pub fn get(&self, key: &str, most: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open(key)? else {
             return Ok(None);
         };
+        file.check_size(most).map_err(|error| self.located(key, error))?;
         let len = usize::try_from(file.len).map_err(|_| Error::memory(usize::MAX, key))?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| Error::memory(len, key))?;
@@ -68,6 +69,17 @@ impl LocalFile {
     /// Bytes of the value when it was opened.
     pub fn size(&self) -> u64 {
         self.len
+    }
+
+    /// Refuse a value that is larger than can be needed, before memory is taken for it.
+    pub fn check_size(&self, most: u64) -> Result<()> {
+        let n = self.len;
+        if n > most {
+            return Err(Error::codec(format_args!(
+                "{n} bytes are stored, more than the {most} that can be needed"
+            )));
+        }
+        Ok(())
     }
 
     /// Read `out.len()` bytes from `offset`.

@@ -10,9 +10,11 @@ use zarrs::array::{ArrayBytes, BytesRepresentation, CodecChain, DataType, FillVa
 use zarrs::plugin::ZarrVersion;
 
 use super::super::Dims;
-use super::super::error::{Error, Result};
+use super::super::error::{Error, Result, Status};
 use super::super::scatter::c_strides;
 use super::super::scratch::PageBuf;
+use super::super::upstream;
+use super::elements::{Elements, Stage};
 use super::steps::{self, Output, Step};
 
 /// A codec chain for elements of one data type.
@@ -41,6 +43,8 @@ pub struct ChunkCodec {
     /// The shape, data type and fill value that each array-to-array codec decodes to, and last what the
     /// array-to-bytes codec decodes to.
     pub(super) stages: Vec<Stage>,
+    /// How what the steps leave becomes what the last stage says.
+    elements: Elements,
     /// Strides of the chunk's dimensions in what the steps leave, if that is all there is to do.
     pub(super) direct: Option<Dims<isize>>,
     /// Bytes of an encoded chunk, if that is the same for every chunk.
@@ -48,8 +52,6 @@ pub struct ChunkCodec {
     /// The most bytes that an encoded chunk may have.
     most_encoded: u64,
 }
-
-type Stage = (Vec<NonZeroU64>, DataType, FillValue);
 
 /// A decoded chunk: its elements in native byte order, and where each dimension's lie.
 pub struct Decoded<'a> {
@@ -80,12 +82,11 @@ impl Chain {
             Error::invalid(format_args!("a chunk of shape {shape:?} has more bytes than can be addressed"))
         })?;
         let stages = self.stages(&shape)?;
-        let (stored_shape, data_type, fill_value) = stages.last().expect("there is always one");
-        let first = self
-            .codecs
-            .array_to_bytes_codec()
-            .encoded_representation(stored_shape, data_type, fill_value)
-            .map_err(Error::unsupported)?;
+        let stored = stages.last().expect("there is always one");
+        let codec = self.codecs.array_to_bytes_codec();
+        let first =
+            codec.encoded_representation(&stored.0, &stored.1, &stored.2).map_err(Error::unsupported)?;
+        let elements = Elements::new(&**codec, stored, &first, stored_len(stored)?)?;
         let limits = steps::limits(&first, self.codecs.bytes_to_bytes_codecs(), len);
         let last = self
             .codecs
@@ -97,8 +98,9 @@ impl Chain {
             _ => None,
         };
         let direct = self.direct_strides(&shape);
-        let most_encoded = encoded_len.unwrap_or(0).max(steps::generous(len)) as u64;
-        Ok(ChunkCodec { chain: self.clone(), shape, len, limits, stages, direct, encoded_len, most_encoded })
+        let most_encoded = last.size().unwrap_or(0).max(steps::generous(len) as u64);
+        let chain = self.clone();
+        Ok(ChunkCodec { chain, shape, len, limits, stages, elements, direct, encoded_len, most_encoded })
     }
 
     fn stages(&self, shape: &[NonZeroU64]) -> Result<Vec<Stage>> {
@@ -125,6 +127,14 @@ impl Chain {
         order.iter().zip(stored).for_each(|(d, stride)| strides[*d] = stride);
         Some(strides)
     }
+}
+
+/// Bytes of the elements of a stage.
+fn stored_len((shape, data_type, _): &Stage) -> Result<usize> {
+    let itemsize = data_type.fixed_size().unwrap_or(0);
+    let len = shape.iter().try_fold(itemsize, |n, d| n.checked_mul(usize::try_from(d.get()).ok()?));
+    len.filter(|n| *n <= isize::MAX as usize)
+        .ok_or_else(|| Error::invalid("a chunk is encoded as more bytes than can be addressed"))
 }
 
 /// Whether an array-to-bytes codec only concatenates elements as they lie in this machine's memory.
@@ -244,13 +254,12 @@ impl ChunkCodec {
     /// From what the steps leave to elements, by zarrs' array codecs.
     fn decode_elements<'a>(&self, bytes: Cow<'a, [u8]>, options: &CodecOptions) -> Result<Decoded<'a>> {
         let codecs = &self.chain.codecs;
-        let (shape, data_type, fill_value) = self.stages.last().expect("there is always one");
-        let mut elements = codecs
-            .array_to_bytes_codec()
-            .decode(bytes, shape, data_type, fill_value, options)
-            .map_err(Error::codec)?;
+        let stage = self.stages.last().expect("there is always one");
+        let codec = codecs.array_to_bytes_codec();
+        let mut elements = self.elements.decode(&**codec, bytes, stage, stored_len(stage)?, options)?;
         for (codec, stage) in codecs.array_to_array_codecs().iter().zip(&self.stages).rev() {
-            elements = codec.decode(elements, &stage.0, &stage.1, &stage.2, options).map_err(Error::codec)?;
+            let decode = || codec.decode(elements, &stage.0, &stage.1, &stage.2, options);
+            elements = upstream::call(Status::Codec, || decode().map_err(Error::codec))?;
         }
         self.c_order(elements)
     }

@@ -6,7 +6,11 @@
 //! strides can express; anything else goes through zarrs' own codecs.
 
 mod chain;
+mod elements;
 mod encode;
+mod gdeflate;
+mod nested;
 mod steps;
+mod zfp;
 
 pub use chain::{Chain, ChunkCodec, Decoded};

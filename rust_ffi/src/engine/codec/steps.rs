@@ -8,11 +8,12 @@ use std::sync::Arc;
 use zarrs::array::BytesRepresentation;
 use zarrs::array::codec::api::{BytesToBytesCodecTraits, CodecOptions};
 use zarrs::array::codec::{
-    BloscCodec, Bz2Codec, Crc32cCodec, Fletcher32Codec, GzipCodec, ZlibCodec, ZstdCodec,
+    BloscCodec, Bz2Codec, Crc32cCodec, Fletcher32Codec, GDeflateCodec, GzipCodec, ZlibCodec, ZstdCodec,
 };
 
-use super::super::error::{Error, Result};
+use super::super::error::{Error, Result, Status};
 use super::super::scratch::PageBuf;
+use super::super::upstream;
 
 /// One bytes-to-bytes codec.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub enum Step {
     Gzip,
     Zlib,
     Bz2,
+    GDeflate,
     Crc32c,
     Fletcher32,
     /// Through zarrs.
@@ -47,6 +49,7 @@ impl Step {
             () if any.is::<GzipCodec>() => Self::Gzip,
             () if any.is::<ZlibCodec>() => Self::Zlib,
             () if any.is::<Bz2Codec>() => Self::Bz2,
+            () if any.is::<GDeflateCodec>() => Self::GDeflate,
             () if any.is::<Crc32cCodec>() => Self::Crc32c,
             () if any.is::<Fletcher32Codec>() => Self::Fletcher32,
             () => Self::Other(codec.clone()),
@@ -60,6 +63,7 @@ impl Step {
             Self::Gzip => "gzip",
             Self::Zlib => "zlib",
             Self::Bz2 => "bz2",
+            Self::GDeflate => "gdeflate",
             Self::Crc32c => "crc32c",
             Self::Fletcher32 => "fletcher32",
             Self::Other(_) => "codec",
@@ -75,6 +79,7 @@ impl Step {
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
             Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
             Self::Bz2 => read_all(bzip2::read::MultiBzDecoder::new(input), out),
+            Self::GDeflate => super::gdeflate::decode(input, out),
             Self::Crc32c | Self::Fletcher32 | Self::Other(_) => {
                 unreachable!("decoded without a buffer of ours")
             }
@@ -156,8 +161,8 @@ pub fn decode<'a>(
             }
             Step::Other(codec) => {
                 let representation = BytesRepresentation::BoundedSize(limits[i] as u64);
-                let decoded = codec.decode(Cow::Borrowed(current), &representation, options);
-                At::Owned(decoded.map_err(Error::codec)?.into_owned())
+                let decode = || codec.decode(Cow::Borrowed(current), &representation, options);
+                At::Owned(upstream::call(Status::Codec, || decode().map_err(Error::codec))?.into_owned())
             }
             _ if i == 0 && direct.is_some() => {
                 let out = direct.take().expect("checked");
