@@ -28,9 +28,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from helpers import simple
-from servers.faults import FaultServer
-
 from reliability.libraries import LIBRARIES
+from servers.faults import FaultServer
 
 SECONDS = 2.0
 PATIENCE = 60.0  # after which a program is taken to hang
@@ -208,7 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--library", choices=LIBRARIES, default="zarrs_c")
-    parser.add_argument("--python", action="append", help="an interpreter that has the library; more than one are taken in turn")
+    parser.add_argument(
+        "--python",
+        action="append",
+        help="an interpreter that has the library; more than one are taken in turn",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--kind", choices=KINDS, action="append")
     options = parser.parse_args()

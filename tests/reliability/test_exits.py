@@ -6,7 +6,6 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from reliability import exits
 
 
@@ -19,7 +18,9 @@ def arrays():
 @pytest.mark.parametrize("kind", exits.KINDS)
 def test_an_exit_with_reads_under_way_is_quiet_and_has_the_right_status(kind, arrays):
     stores, field = arrays
-    every = [exits.Exit(kind, store, bridge) for store, bridge in itertools.product(stores, ["fd", "dispatcher"])]
+    every = [
+        exits.Exit(kind, store, bridge) for store, bridge in itertools.product(stores, ["fd", "dispatcher"])
+    ]
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda exit: exits.run(exit, stores[exit.store], field), every))
     assert [str(outcome) for outcome in outcomes if not outcome.is_well] == []
