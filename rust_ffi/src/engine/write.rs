@@ -183,8 +183,9 @@ impl WriteObject {
         let array = job.array(&self.pieces);
         let Backend::Local(store) = array.store().backend() else { unreachable!("the caller looked") };
         let file = if whole { None } else { self.open(store)? };
-        let old = file.as_ref().map_or(Old::Nothing, |file| Old::File(file, 0..file.size()));
         let codec = array.chunk_codec(&self.cell)?;
+        file.as_ref().map_or(Ok(()), |file| file.check_size(codec.most_encoded()))?;
+        let old = file.as_ref().map_or(Old::Nothing, |file| Old::File(file, 0..file.size()));
         self.gatherer().encode(&codec, &job.layout(&self.pieces), &old, |encoded| {
             let part = encoded.map(Part::Bytes);
             self.putter().put_file(store, part.as_ref().map(std::slice::from_ref))

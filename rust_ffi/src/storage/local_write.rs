@@ -253,7 +253,7 @@ mod tests {
         let parts =
             [Part::Copy(&opened, 6..9), Part::Bytes(&long), Part::Bytes(b"end"), Part::Copy(&opened, 0..2)];
         store.put("a/c/0", &parts, true).unwrap();
-        let value = store.get("a/c/0").unwrap().unwrap();
+        let value = store.get("a/c/0", 1 << 20).unwrap().unwrap();
         assert_eq!(value, [&b"val"[..], &long, b"end", b"fi"].concat());
         // Who has it open reads what it was.
         let mut before = [0; 11];
