@@ -360,8 +360,10 @@ zrc_status zrc_array_create_async(zrc_store *store, const char *path, const char
                                   const zrc_sink *sink, zrc_op **op, zrc_error **error);
 
 /* Store other metadata, which may differ from the array's in shape, attributes and names of dimensions; chunks that
- * then lie outside of the shape are erased. Gives a new array: `array` stays as it is. `flags` must be 0.
- * Errors: INVALID (it differs in anything else), UNSUPPORTED (read-only store), IO. */
+ * then lie outside of the shape are erased. Gives a new array: `array` stays as it is. What somebody else has changed
+ * of the three since `array` was opened stays, except for what differs here. `flags` must be 0.
+ * Errors: INVALID (it differs in anything else), UNSUPPORTED (read-only store), IO, CONFLICT (there is another array
+ * by now). */
 zrc_status zrc_array_update(const zrc_array *array, const char *metadata_json, uint32_t flags, zrc_array **out,
                             zrc_error **error);
 zrc_status zrc_array_update_async(const zrc_array *array, const char *metadata_json, uint32_t flags,
