@@ -68,6 +68,8 @@ struct Object {
 enum ShardError {
     /// It was replaced between the fetch of its index and that of its chunks.
     Replaced,
+    /// Its index points outside of it: broken, or kept from a shard that has been replaced.
+    Index(Error),
     Other(Error),
 }
 
@@ -146,11 +148,12 @@ impl Object {
         if whole {
             return self.read_whole_shard(store, key, layout, plan).await;
         }
-        for _ in 0..3 {
+        for attempt in 0..3 {
             match self.read_shard_ranges(store, key, layout, &plan).await {
                 Ok(()) => return Ok(()),
                 Err(ShardError::Other(error)) => return Err(error),
-                Err(ShardError::Replaced) => {
+                Err(ShardError::Index(error)) if attempt > 0 => return Err(error),
+                Err(ShardError::Index(_) | ShardError::Replaced) => {
                     let id = self.job().array(&self.pieces).store().id();
                     self.job().operation().live().indexes.forget(id, key);
                 }
@@ -218,7 +221,7 @@ impl Object {
         let (mut wanted, mut missing) = (vec![], vec![]);
         for unit in 0..plan.count() {
             let (cell, _) = plan.cell(unit, |region| job.strides(region));
-            match index.range(&cell)? {
+            match index.range(&cell).map_err(ShardError::Index)? {
                 Some(range) => wanted.push((range, unit)),
                 None => missing.push(unit),
             }
