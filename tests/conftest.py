@@ -1,9 +1,8 @@
-"""Fixtures of all tests. `ZARRS_C_TEST_SCALE` multiplies how many arrays and selections are generated."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -13,9 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers import simple
 from helpers.running import run
+from helpers.scale import SCALE
 from servers.fixtures import *  # noqa: F403
-
-SCALE = float(os.environ.get("ZARRS_C_TEST_SCALE", "1"))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCALE
 from helpers import buffers, selections, writers
 from helpers.running import SECONDS, run
+from helpers.scale import SCALE
 from helpers.specs import CHAINS_V3, large_specs, specs
 
 import zarrs_c

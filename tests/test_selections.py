@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SCALE
 from helpers import simple
+from helpers.scale import SCALE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -12,9 +12,9 @@ import re
 
 import numpy as np
 import pytest
-from conftest import SCALE
 from helpers import buffers, writers, writing
 from helpers.running import run
+from helpers.scale import SCALE
 from helpers.selections import describe, random_chunk_box
 from helpers.specs import large_specs, specs
 

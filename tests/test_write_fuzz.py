@@ -10,9 +10,9 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-from conftest import SCALE
 from helpers import selections, writing
 from helpers.running import run
+from helpers.scale import SCALE
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
