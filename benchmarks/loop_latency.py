@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import remote_data
+import data
 
 import zarrs_c
 
@@ -56,13 +56,13 @@ def write_planes(folder: Path, gib: float) -> Path:
         "shape": [planes, SIDE, SIDE],
         "data_type": "uint16",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [CHUNK] * 3}},
-        "codecs": [remote_data.LITTLE, remote_data.ZSTD],
+        "codecs": [data.LITTLE, data.ZSTD],
         "fill_value": 0,
     }
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
     array = ts.open(spec, create=True).result()
     for start in range(0, planes, CHUNK):
-        array[start : start + CHUNK].write(remote_data.cube(start, start + CHUNK, SIDE)).result()
+        array[start : start + CHUNK].write(data.cube(start, start + CHUNK, SIDE)).result()
     (path / "done").touch()
     return path
 
@@ -120,7 +120,7 @@ async def ticks_beside(reader, path, out):
 
 def check(read: np.ndarray) -> None:
     last = len(read) - 1
-    if not (np.array_equal(read[last:], remote_data.cube(last, last + 1, SIDE)) and read[:, -1, -1].any()):
+    if not (np.array_equal(read[last:], data.cube(last, last + 1, SIDE)) and read[:, -1, -1].any()):
         raise SystemExit("what was read is not what was written")
 
 
@@ -207,7 +207,7 @@ async def small_reads(array, rows, busy: bool):
 
 
 def bridges(options) -> None:
-    path = remote_data.write_rows(options.data, READS, ROW_BYTES)
+    path = data.write_rows(options.data, READS, ROW_BYTES)
     array = zarrs_c.sync.open_array(path)
     rows = array[...]
     ways = [

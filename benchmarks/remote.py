@@ -26,7 +26,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-import remote_data  # noqa: E402
+import data  # noqa: E402
 import remote_peers  # noqa: E402
 from servers.caddy import Caddy  # noqa: E402
 
@@ -138,12 +138,12 @@ class Cubes:
     def __init__(self, options, folder: Path):
         side = self.side = options.side
         self.paths = {
-            "zstd": remote_data.write_cube(folder, side, side // 4, None),
-            "shards": remote_data.write_cube(folder, side, side // 4, side // 16),
+            "zstd": data.write_cube(folder, side, side // 4, None),
+            "shards": data.write_cube(folder, side, side // 4, side // 16),
         }
         self.out = np.empty((side,) * 3, np.uint16)
         self.planes = {
-            plane: remote_data.cube(plane, plane + 1, side)[0] for plane in (0, 1, side // 3, side - 1)
+            plane: data.cube(plane, plane + 1, side)[0] for plane in (0, 1, side // 3, side - 1)
         }
 
     def check(self, got) -> None:
@@ -204,8 +204,8 @@ def delay(options, folder: Path, results: dict) -> None:
 
 def small(options, folder: Path, results: dict) -> None:
     """Many small objects behind a slow server: how much of the waiting overlaps."""
-    few = remote_data.write_rows(folder, 64, 4096)
-    many = remote_data.write_rows(folder, 10_000, 1024)
+    few = data.write_rows(folder, 64, 4096)
+    many = data.write_rows(folder, 10_000, 1024)
     works = [
         (few, 64, 0.05, "64 one-chunk objects, 50 ms each", "<= 1.5 round trips"),
         (many, 10_000, 0.01, "10,000 one-chunk objects, 10 ms each", "<= 1.15 x (10,000 / 64) round trips"),
@@ -241,7 +241,7 @@ def expected_rows(path: Path, shape: tuple) -> np.ndarray:
 
 def shards(options, folder: Path, results: dict) -> None:
     """8 inner chunks in 2 shards: how many requests."""
-    path = remote_data.write_rows(folder, 64, 4096, per_shard=16)
+    path = data.write_rows(folder, 64, 4096, per_shard=16)
     import zarrs_c
 
     slow = SlowServer(folder)

@@ -39,7 +39,6 @@ fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces
         return Ok(());
     };
     file.check_size(codec.most_encoded())?;
-    placer.operation.count(Counter::BytesFetched, file.size());
     placer.place_from(&codec, &layout, &file, 0..file.size())
 }
 

@@ -9,7 +9,8 @@ use super::codec::{ChunkCodec, Decoded};
 use super::error::{Error, Result};
 use super::operation::Operation;
 use super::plan::{Piece, Pieces};
-use super::scatter::{self, Axis, c_strides};
+use super::raw;
+use super::scatter::{self, Axis, Selection, c_strides};
 use super::scratch::{self, PageBuf, Scratch};
 use super::stats::Counter;
 use crate::storage::LocalFile;
@@ -21,6 +22,8 @@ pub struct Layout<'a> {
     pub strides: SmallVec<[&'a [isize]; 1]>,
     pub itemsize: usize,
     pub fill_value: &'a [u8],
+    /// The result is too large for the caches.
+    pub past_cache: bool,
 }
 
 impl Layout<'_> {
@@ -30,6 +33,17 @@ impl Layout<'_> {
 
     pub fn bytes(&self, piece: &Piece) -> u64 {
         piece.inner.iter().map(|axis| axis.count).product::<u64>() * self.itemsize as u64
+    }
+
+    /// What a piece is of its chunk, and how it is copied. `from` and `to` are the strides of both sides.
+    fn selection(&self, piece: &Piece, from: &[isize], to: &[isize]) -> Selection {
+        let offset = piece.inner.iter().zip(from).map(|(axis, stride)| axis.start as isize * stride).sum();
+        let axis = |d: usize| {
+            let inner = piece.inner[d];
+            Axis { count: inner.count as usize, src: from[d] * inner.step as isize, dst: to[d] }
+        };
+        let axes = (0..to.len()).map(axis).collect();
+        Selection { offset, axes, itemsize: self.itemsize, past_cache: self.past_cache }
     }
 
     /// The caller's memory, when the chunk is wanted as a whole and lies there as it decodes.
@@ -82,16 +96,28 @@ impl Placer<'_> {
         range: Range<u64>,
     ) -> Result<()> {
         let len = range_len(&range)?;
-        let held = len as u64 + codec.decoded_len() as u64;
-        let _held = self.operation.live().bytes.hold(held);
         let raw = codec.is_raw() && len == codec.decoded_len() && !self.no_fast_path;
         if let Some(out) = layout.contiguous(codec).filter(|_| raw) {
             // SAFETY: the caller of the read promises that the region's memory is valid and ours until the
             // completion, which comes after this call; these bytes are one piece, and pieces are disjoint.
             file.read_at(unsafe { &mut *out }, range.start)?;
+            self.fetched(len as u64);
             self.count(codec, layout);
             return Ok(());
         }
+        if let (true, Some(from), [piece]) = (raw, codec.direct_strides(), &layout.pieces[..]) {
+            let _held = self.operation.live().bytes.hold(raw::BLOCK.min(len) as u64);
+            let selection = layout.selection(piece, from, layout.strides[0]);
+            // SAFETY: as for `scatter_piece`; the file has as many bytes from `range.start` on as the chunk has.
+            let bytes = scratch::with(|scratch| unsafe {
+                raw::read(file, range.start, &selection, piece.memory.0, &mut scratch.encoded)
+            })?;
+            self.fetched(bytes);
+            self.count(codec, layout);
+            return Ok(());
+        }
+        let _held = self.operation.live().bytes.hold((len + codec.decoded_len()) as u64);
+        self.fetched(len as u64);
         scratch::with(|Scratch { encoded, decoded, .. }| {
             self.place(codec, layout, read_range(file, range, encoded)?, decoded)
         })
@@ -111,13 +137,17 @@ impl Placer<'_> {
             Some(out) => codec.decode_into(encoded, buffers, unsafe { &mut *out })?,
             None => {
                 let decoded = codec.decode(encoded, buffers, self.no_fast_path)?;
-                layout
-                    .each()
-                    .for_each(|(piece, strides)| scatter_piece(&decoded, piece, strides, layout.itemsize));
+                layout.each().for_each(|(piece, strides)| {
+                    scatter_piece(&decoded, layout.selection(piece, &decoded.strides, strides), piece)
+                });
             }
         }
         self.count(codec, layout);
         Ok(())
+    }
+
+    fn fetched(&self, bytes: u64) {
+        self.operation.count(Counter::BytesFetched, bytes);
     }
 
     fn count(&self, codec: &ChunkCodec, layout: &Layout<'_>) {
@@ -140,15 +170,11 @@ pub fn read_range<'a>(file: &LocalFile, range: Range<u64>, buffer: &'a mut PageB
     Ok(bytes)
 }
 
-fn scatter_piece(decoded: &Decoded<'_>, piece: &Piece, strides: &[isize], itemsize: usize) {
-    let from = &decoded.strides;
-    let offset: isize = piece.inner.iter().zip(from).map(|(axis, stride)| axis.start as isize * stride).sum();
-    let axis = |d: usize| {
-        let inner = piece.inner[d];
-        Axis { count: inner.count as usize, src: from[d] * inner.step as isize, dst: strides[d] }
-    };
-    let axes = (0..strides.len()).map(axis).collect();
+fn scatter_piece(decoded: &Decoded<'_>, selection: Selection, piece: &Piece) {
+    let Selection { offset, axes, itemsize, past_cache } = selection;
     // SAFETY: the selection lies within the chunk, whose decoded bytes have exactly its size; the piece lies within its
     // region, whose memory is ours until the completion and whose elements are disjoint (checked at submission).
-    unsafe { scatter::copy(decoded.bytes.as_ptr().offset(offset), piece.memory.0, axes, itemsize) };
+    unsafe {
+        scatter::copy_large(decoded.bytes.as_ptr().offset(offset), piece.memory.0, axes, itemsize, past_cache)
+    };
 }

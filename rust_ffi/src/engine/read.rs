@@ -17,7 +17,7 @@ use super::pool::{Claim, Lane, Once, Work};
 use super::region::{Access, Region};
 use super::runtime::Runtime;
 use super::shard::ShardLayout;
-use super::{Dims, local, remote};
+use super::{Dims, local, remote, stream};
 
 /// How a read is done.
 #[derive(Clone, Copy, Default)]
@@ -69,6 +69,8 @@ pub unsafe fn read(
     options: IoOptions,
     on_complete: Option<OnComplete>,
 ) -> Result<Arc<Operation>> {
+    let bytes = regions.iter().fold(0usize, |n, region| n.saturating_add(region.nbytes));
+    let past_cache = bytes >= stream::LARGE && !options.no_fast_path;
     let (placements, plan) = plan(runtime, regions, Access::Read)?;
     let live = runtime.live();
     let pool = live.pool()?;
@@ -79,8 +81,8 @@ pub unsafe fn read(
     operation.objects_total.store(total as u64, Ordering::Relaxed);
     let lane = Arc::new(Lane::default());
     let turn = Turn::new(options.max_requests, options.max_bytes);
-    let job =
-        ReadJob { placements, plan, options, next: AtomicUsize::new(0), lane: lane.clone(), turn, completer };
+    let next = AtomicUsize::new(0);
+    let job = ReadJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, completer };
     match io {
         // Nothing to do, but even so the completion must not come inside of this call.
         _ if total == 0 => pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1),
@@ -127,6 +129,8 @@ pub(super) struct Placement {
 pub(super) struct ReadJob {
     pub(super) placements: Vec<Placement>,
     pub(super) plan: Plan,
+    /// The results are too large for the caches.
+    pub(super) past_cache: bool,
     pub(super) options: IoOptions,
     pub(super) next: AtomicUsize,
     /// Its place in the codec pool's queue.
@@ -239,7 +243,8 @@ impl ReadJob {
     pub(super) fn layout<'a>(&'a self, pieces: &'a Pieces) -> Layout<'a> {
         let array = self.array(pieces);
         let strides = pieces.iter().map(|piece| self.strides(piece.region)).collect();
-        Layout { pieces, strides, itemsize: array.dtype().itemsize, fill_value: array.fill_value() }
+        let (itemsize, fill_value) = (array.dtype().itemsize, array.fill_value());
+        Layout { pieces, strides, itemsize, fill_value, past_cache: self.past_cache }
     }
 
     /// The inner chunks of a shard that its pieces touch.

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::Dims;
+use super::{Dims, stream};
 
 /// One dimension of a copy: how many elements, and the distance in bytes from one to the next on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub struct Axis {
     pub count: usize,
     pub src: isize,
     pub dst: isize,
+}
+
+/// What is copied of a chunk.
+#[derive(Clone)]
+pub struct Selection {
+    /// Where its first element lies in the chunk.
+    pub offset: isize,
+    pub axes: Dims<Axis>,
+    pub itemsize: usize,
+    /// Long runs are written past the caches, see [`stream`].
+    pub past_cache: bool,
 }
 
 /// Byte strides of a C-contiguous block of `shape`.
@@ -46,7 +57,7 @@ fn normalise(axes: &mut Dims<Axis>) {
 }
 
 /// Call `run(src_offset, dst_offset)` for each combination of the outer dimensions.
-fn for_each_run(outer: &[Axis], mut run: impl FnMut(isize, isize)) {
+pub(super) fn for_each_run(outer: &[Axis], mut run: impl FnMut(isize, isize)) {
     // The last one is a plain loop: most of the calls are made there.
     let Some((last, rest)) = outer.split_last() else { return run(0, 0) };
     let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, rest.len());
@@ -81,10 +92,26 @@ fn for_each_run(outer: &[Axis], mut run: impl FnMut(isize, isize)) {
 /// Copy elements of `itemsize` bytes from `src` to `dst`. An axis with `count` 0 makes it a no-op.
 ///
 /// # Safety
+/// As for [`copy_large`].
+pub unsafe fn copy(src: *const u8, dst: *mut u8, axes: Dims<Axis>, itemsize: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_large(src, dst, axes, itemsize, false) };
+}
+
+/// As [`copy`]. `past_cache`: the copy is part of one that is larger than the caches, so that long runs are written past
+/// them, see [`stream`].
+///
+/// # Safety
 /// For every index vector within the counts, the element at `src + sum(index * axis.src)` must be readable and the one
 /// at `dst + sum(index * axis.dst)` writable, no two destination elements may overlap, and source and destination
 /// must not overlap.
-pub unsafe fn copy(src: *const u8, dst: *mut u8, mut axes: Dims<Axis>, itemsize: usize) {
+pub unsafe fn copy_large(
+    src: *const u8,
+    dst: *mut u8,
+    mut axes: Dims<Axis>,
+    itemsize: usize,
+    past_cache: bool,
+) {
     if axes.iter().any(|axis| axis.count == 0) {
         return;
     }
@@ -99,6 +126,12 @@ pub unsafe fn copy(src: *const u8, dst: *mut u8, mut axes: Dims<Axis>, itemsize:
         Some(_) => 0,
         None => itemsize,
     };
+    if run_bytes >= stream::LEAST && past_cache {
+        // SAFETY: the caller's promise, for runs of elements that are contiguous on both sides.
+        for_each_run(&axes, |s, d| unsafe { stream::run(src.offset(s), dst.offset(d), run_bytes) });
+        stream::finish();
+        return;
+    }
     if run_bytes > 0 {
         // SAFETY: the caller's promise, for runs of elements that are contiguous on both sides.
         unsafe {
@@ -208,8 +241,16 @@ mod tests {
             expected[d..d + itemsize].copy_from_slice(&source[s..s + itemsize]);
         });
         // SAFETY: all offsets stay within 4096 bytes of the middle for the shapes below.
-        unsafe { copy(source.as_ptr().offset(MIDDLE), copied.as_mut_ptr().offset(MIDDLE), axes, itemsize) };
-        assert_eq!(copied, expected, "{shape:?} {src_strides:?} {dst_strides:?} x{itemsize}");
+        let (from, to) = unsafe { (source.as_ptr().offset(MIDDLE), copied.as_mut_ptr().offset(MIDDLE)) };
+        for past_cache in [false, true] {
+            // SAFETY: as above.
+            unsafe { copy_large(from, to, axes.clone(), itemsize, past_cache) };
+            assert_eq!(
+                copied, expected,
+                "{shape:?} {src_strides:?} {dst_strides:?} x{itemsize} {past_cache}"
+            );
+            copied.fill(0);
+        }
     }
 
     #[test]
@@ -225,8 +266,8 @@ mod tests {
                     check(&shape, src, dst, itemsize);
                 }
             }
-            for row in [16, 32, 64, 128] {
-                check(&[3, 2, row / itemsize], &[400, 200, n], &[-150, 500, n], itemsize);
+            for row in [16, 32, 64, 128, 200, 331] {
+                check(&[3, 2, row / itemsize], &[400, 200, n], &[-350, 1100, n], itemsize);
             }
             check(&[], &[], &[], itemsize);
             check(&[1, 7], &[999, n], &[-999, n], itemsize);

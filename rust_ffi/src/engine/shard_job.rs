@@ -67,7 +67,6 @@ impl ShardJob {
         match &self.source {
             Source::File(file) => {
                 placer.operation.count(Counter::Requests, 1);
-                placer.operation.count(Counter::BytesFetched, range.end - range.start);
                 placer.place_from(&codec, layout, file, range)
             }
             Source::Memory { buffer, start, .. } => {

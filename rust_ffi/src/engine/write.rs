@@ -62,7 +62,7 @@ pub unsafe fn write(
     let lane = tasks.lane.clone();
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
-    let job = Arc::new(ReadJob { placements, plan, options, next, lane, turn, completer });
+    let job = Arc::new(ReadJob { placements, plan, past_cache: false, options, next, lane, turn, completer });
     tasks.clone().spawn(0, write_objects(job, tasks, OBJECTS_AT_ONCE * at_once));
     Ok(operation)
 }

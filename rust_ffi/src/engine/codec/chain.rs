@@ -207,6 +207,11 @@ impl ChunkCodec {
         self.chain.steps.is_empty() && self.is_c_order()
     }
 
+    /// Where each dimension's elements lie in what the steps leave, if that is all there is to do.
+    pub fn direct_strides(&self) -> Option<&[isize]> {
+        self.direct.as_deref()
+    }
+
     /// Whether what the steps leave are the elements in C order.
     pub fn is_c_order(&self) -> bool {
         self.direct.is_some() && self.chain.order.as_ref().is_some_and(|order| order.is_empty())
