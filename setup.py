@@ -67,7 +67,7 @@ class RustFirst(build_ext):
 
 
 def cython_modules() -> list[Extension]:
-    shared = ["include/zarrs_c.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
+    shared = [*map(str, Path("include").glob("*.h")), "zarrs_c/_table.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
     return [
         Extension(
             f"zarrs_c.{source.stem}",

@@ -10,6 +10,7 @@ Every asynchronous call checks its arguments at once and returns an `asyncio.Fut
 """
 
 from zarrs_c import sync
+from zarrs_c._api import _C_API as _C_API
 from zarrs_c._array import Array
 from zarrs_c._async import (
     create_array,

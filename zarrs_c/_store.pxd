@@ -8,4 +8,5 @@ cdef class Store:
     cdef object __weakref__
 
 
+cdef Store wrap_store(zrc_store *ptr)
 cdef Store as_store(object store, object storage_options)

@@ -7,6 +7,8 @@ from zarrs_c._capi cimport zrc_error, zrc_status, zrc_store_open, zrc_store_rele
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, text
 
+cdef object _GIVEN = object()  # known to `wrap_store` alone
+
 
 @cython.final
 cdef class Store:
@@ -18,6 +20,8 @@ cdef class Store:
     def __cinit__(self, url, storage_options=None):
         cdef zrc_error *error = NULL
         cdef zrc_status status
+        if url is _GIVEN:
+            return
         self._address = _address(url)
         self._options = _options_json(storage_options)
         address = _utf8(self._address, "a store's URL or path")
@@ -40,6 +44,8 @@ cdef class Store:
         return f"<zarrs_c.Store {self.url}>"
 
     def __reduce__(self):
+        if self._address is None:
+            raise TypeError(f"{self!r} was opened by another library: it cannot be pickled")
         return _rebuild, (self._address, self._options)
 
 
@@ -47,6 +53,13 @@ def _rebuild(address, options):
     import json
 
     return Store(address, None if options is None else json.loads(options))
+
+
+cdef Store wrap_store(zrc_store *ptr):
+    """A Store that owns `ptr`, which something other than Python has opened."""
+    cdef Store store = Store.__new__(Store, _GIVEN)
+    store.ptr = ptr
+    return store
 
 
 cdef object _address(object url):
