@@ -174,6 +174,7 @@ typedef struct zrc_completion {
 #define ZRC_COMPLETION_ARRAY            4u /* result is a zrc_array * */
 #define ZRC_COMPLETION_BUF              8u /* result is a zrc_buf * */
 #define ZRC_COMPLETION_REQUEST         16u /* no operation's end, but a request: result is a zrc_request * */
+#define ZRC_COMPLETION_STORE_END       32u /* the end of a store of callbacks: nothing more comes with its tag */
 
 typedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion);
 
@@ -417,7 +418,8 @@ zrc_status zrc_erase_chunk_async(const zrc_array *array, const uint64_t *index, 
  *
  * - Callbacks run on threads of the library, several at once. They must not block, throw, unwind, or take a lock of
  *   an interpreter. A host with a loop of its own passes zrc_queue_request as every callback, and a queue as `ctx`:
- *   then requests come out of zrc_queue_drain, marked ZRC_COMPLETION_REQUEST, with the store's tag.
+ *   then requests come out of zrc_queue_drain, marked ZRC_COMPLETION_REQUEST, with the store's tag, and in the end,
+ *   when nothing uses the store any more, ZRC_COMPLETION_STORE_END.
  * - The host owns one reference to each request that it is given, which zrc_request_answer takes back. A request
  *   that is released without an answer fails as ZRC_E_IO.
  * - When the operation behind a request ends early, `cancel` is told; the answer then reaches nobody, and must be given

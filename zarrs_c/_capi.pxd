@@ -95,6 +95,7 @@ cdef extern from "zarrs_c.h" nogil:
     const uint32_t ZRC_COMPLETION_ARRAY
     const uint32_t ZRC_COMPLETION_BUF
     const uint32_t ZRC_COMPLETION_REQUEST
+    const uint32_t ZRC_COMPLETION_STORE_END
     ctypedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion) noexcept
     ctypedef struct zrc_sink:
         zrc_complete_fn fn

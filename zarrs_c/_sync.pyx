@@ -39,7 +39,7 @@ from zarrs_c._figures cimport check_progress, figures
 from zarrs_c._request cimport NEW, Request, an_array, choose, prepare, prepare_write, write_flags
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, take_error
-from zarrs_c._store cimport Store, as_store
+from zarrs_c._store cimport Store, as_store, check_blocking
 
 from zarrs_c._metadata import with_attributes, with_shape
 
@@ -106,6 +106,7 @@ cdef object _read(
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
     cdef Array opened = <Array>array if isinstance(array, Array) else open_array(array)
+    check_blocking(opened.store)
     request.chosen = choose(&request.options, max_requests, max_bytes, 0)
     result = prepare(&request, &view, buf, opened, selection, chunks)
     try:
@@ -126,6 +127,7 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Store opened = as_store(store, storage_options)
+    check_blocking(opened)
     cdef bytes encoded = path_bytes(path)
     cdef const char *c_path = encoded
     with nogil:
@@ -154,7 +156,10 @@ def read_many(regions, *, max_requests=None, max_bytes=None, progress=None):
     cdef zrc_status status
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
+    regions = list(regions)
     cdef Batch batch = make_batch(regions, max_requests, max_bytes)
+    for region in regions:
+        check_blocking((<Array>region[1]).store)
     results = batch.results
     try:
         with nogil:
@@ -174,6 +179,7 @@ def read_encoded_chunk(array, chunk_index, *, inner=False):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, inner, index, &flags)
     with nogil:
         status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, NULL, &op, &error)

@@ -43,6 +43,7 @@ pub const ZRC_COMPLETION_CANCEL_REQUESTED: u32 = 2;
 pub const ZRC_COMPLETION_ARRAY: u32 = 4;
 pub const ZRC_COMPLETION_BUF: u32 = 8;
 pub const ZRC_COMPLETION_REQUEST: u32 = 16;
+pub const ZRC_COMPLETION_STORE_END: u32 = 32;
 
 pub type zrc_complete_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, completion: *const zrc_completion)>;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use object_store::GetRange;
 
-use super::completion::{ZRC_COMPLETION_CANCEL_REQUESTED, ZRC_COMPLETION_REQUEST, zrc_completion};
+use super::completion::{ZRC_COMPLETION_CANCEL_REQUESTED, ZRC_COMPLETION_REQUEST, ZRC_COMPLETION_STORE_END, zrc_completion};
 use super::error::{ZRC_OK, zrc_error, zrc_status, zrc_str};
 use super::layout::{self, versioned};
 use super::pointers::{self, Place};
@@ -101,7 +101,7 @@ struct Callbacks {
     /// The store was made: before, the host's `ctx` is not ours to drop.
     made: AtomicBool,
     /// Keeps the queue that `ctx` points to.
-    _queue: Option<Arc<Queue>>,
+    queue: Option<Arc<Queue>>,
 }
 
 // SAFETY: the header says that the callbacks are called with `ctx` on threads of the library (the rule *lending*); no
@@ -130,11 +130,15 @@ impl Callbacks {
 
 impl Drop for Callbacks {
     fn drop(&mut self) {
-        // What a child inherits is a copy: the host's own is the parent's to drop.
-        if let Some(drop) = self.table.drop
-            && *self.made.get_mut()
-            && self.generation == fork::generation()
-        {
+        // What a child inherits is a copy: the original is the parent's to drop.
+        if !*self.made.get_mut() || self.generation != fork::generation() {
+            return;
+        }
+        if let Some(queue) = &self.queue {
+            let end = zrc_completion::of_request(ptr::null_mut(), self.table.tag, ZRC_COMPLETION_STORE_END);
+            let _ = queue.push(end);
+        }
+        if let Some(drop) = self.table.drop {
             // SAFETY: the rule *lending*: `ctx` lives until this call.
             unsafe { drop(self.table.ctx) };
         }
@@ -317,7 +321,7 @@ pub unsafe extern "C" fn zrc_store_from_callbacks(
         };
         let generation = fork::generation();
         let callbacks =
-            Arc::new(Callbacks { table, generation, made: AtomicBool::new(false), _queue: queue });
+            Arc::new(Callbacks { table, generation, made: AtomicBool::new(false), queue });
         let store = Store::of_host(&runtime, url, Arc::new(CHost(callbacks.clone())), takes_suffixes)?;
         callbacks.made.store(true, Ordering::Release);
         out.put(pointers::give(store));
