@@ -26,6 +26,7 @@ from zarrs_c._async import (
     write_encoded_chunk,
 )
 from zarrs_c._bridge import stats
+from zarrs_c._cdef import get_cdef
 from zarrs_c._encoded import EncodedChunk
 from zarrs_c._errors import (
     BufferMismatchError,
@@ -81,6 +82,7 @@ __all__ = [
     "configure",
     "create_array",
     "erase_chunk",
+    "get_cdef",
     "get_include",
     "get_libraries",
     "get_library_dirs",
