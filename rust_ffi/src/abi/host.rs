@@ -237,9 +237,15 @@ impl Host for CHost {
         // A key with a NUL drops the reply, which is an answer.
         let Ok(request) = Request::new(ask, reply, self.0.clone()) else { return Box::new(|| ()) };
         let request = Arc::new(request);
-        // SAFETY: the rule *lending*: `ctx` lives until `drop`. The host gets a reference of its own.
-        unsafe { call(self.0.table.ctx, pointers::give(request.clone()).cast()) };
-        Box::new(move || request.cancel())
+        // Weak, since the host's letting go of the request must be noticed.
+        let known = Arc::downgrade(&request);
+        // SAFETY: the rule *lending*: `ctx` lives until `drop`. The host gets the reference.
+        unsafe { call(self.0.table.ctx, pointers::give(request).cast()) };
+        Box::new(move || {
+            if let Some(request) = known.upgrade() {
+                request.cancel();
+            }
+        })
     }
 }
 
