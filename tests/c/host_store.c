@@ -265,7 +265,7 @@ static void misbehave(void *ctx, zrc_request *request) {
     EXPECT(ZRC_OK, zrc_request_answer(request, &answer));
     return;
   }
-  static char data[1 << 16];
+  static char data[1 << 23];
   switch (*(int *)ctx) {
     case REFUSES:
       answer.status = ZRC_E_TIMEOUT;
