@@ -138,6 +138,25 @@ typedef struct zrc_api {
   PyObject *(*zrc_array_to_python)(zrc_array *array);
   PyObject *(*zrc_store_to_python)(zrc_store *store);
   int (*zrc_raise)(zrc_status status, zrc_error *error);
+  zrc_status (*zrc_array_create)(zrc_store *store, const char *path, const char *metadata_json, uint32_t flags,
+      zrc_array **out, zrc_error **error);
+  zrc_status (*zrc_array_create_async)(zrc_store *store, const char *path, const char *metadata_json, uint32_t flags,
+      const zrc_sink *sink, zrc_op **op, zrc_error **error);
+  zrc_status (*zrc_array_update)(const zrc_array *array, const char *metadata_json, uint32_t flags, zrc_array **out,
+      zrc_error **error);
+  zrc_status (*zrc_array_update_async)(const zrc_array *array, const char *metadata_json, uint32_t flags,
+      const zrc_sink *sink, zrc_op **op, zrc_error **error);
+  zrc_status (*zrc_write)(zrc_runtime *runtime, const zrc_region *regions, size_t count, const zrc_io_options *options,
+      zrc_error **error);
+  zrc_status (*zrc_write_async)(zrc_runtime *runtime, const zrc_region *regions, size_t count,
+      const zrc_io_options *options, const zrc_sink *sink, zrc_op **op, zrc_error **error);
+  zrc_status (*zrc_write_encoded_chunk)(const zrc_array *array, const uint64_t *index, const void *data, size_t nbytes,
+      uint32_t flags, zrc_error **error);
+  zrc_status (*zrc_write_encoded_chunk_async)(const zrc_array *array, const uint64_t *index, const void *data,
+      size_t nbytes, uint32_t flags, const zrc_sink *sink, zrc_op **op, zrc_error **error);
+  zrc_status (*zrc_erase_chunk)(const zrc_array *array, const uint64_t *index, uint32_t flags, zrc_error **error);
+  zrc_status (*zrc_erase_chunk_async)(const zrc_array *array, const uint64_t *index, uint32_t flags,
+      const zrc_sink *sink, zrc_op **op, zrc_error **error);
 } zrc_api;
 
 #ifndef ZRC_TABLE_ONLY
@@ -208,6 +227,16 @@ typedef struct zrc_api {
 #define zrc_array_to_python (ZRC_API->zrc_array_to_python)
 #define zrc_store_to_python (ZRC_API->zrc_store_to_python)
 #define zrc_raise (ZRC_API->zrc_raise)
+#define zrc_array_create (ZRC_API->zrc_array_create)
+#define zrc_array_create_async (ZRC_API->zrc_array_create_async)
+#define zrc_array_update (ZRC_API->zrc_array_update)
+#define zrc_array_update_async (ZRC_API->zrc_array_update_async)
+#define zrc_write (ZRC_API->zrc_write)
+#define zrc_write_async (ZRC_API->zrc_write_async)
+#define zrc_write_encoded_chunk (ZRC_API->zrc_write_encoded_chunk)
+#define zrc_write_encoded_chunk_async (ZRC_API->zrc_write_encoded_chunk_async)
+#define zrc_erase_chunk (ZRC_API->zrc_erase_chunk)
+#define zrc_erase_chunk_async (ZRC_API->zrc_erase_chunk_async)
 #endif
 /* ---- end of it ---- */
 

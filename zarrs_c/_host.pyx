@@ -104,7 +104,8 @@ cdef class _Request:
         cdef Py_buffer view
         ZRC_INIT(&answer)
         encoded = None if etag is None else etag.encode("utf-8")
-        answer.etag = NULL if encoded is None else <const char *>encoded
+        if encoded is not None:
+            answer.etag = encoded
         answer.size = 0 if size is None else size
         if data is None:
             return self.send(&answer)

@@ -203,6 +203,7 @@ def write(
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
     request.chosen = choose(
@@ -227,6 +228,7 @@ def write_encoded_chunk(array, chunk_index, data):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, False, index, &flags)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
@@ -248,6 +250,7 @@ def erase_chunk(array, chunk_index):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, False, index, &flags)
     with nogil:
         status = zrc_erase_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
@@ -275,6 +278,7 @@ def create_array(
         attributes=attributes, dimension_names=dimension_names, zarr_format=zarr_format,
     ).encode("utf-8")
     cdef Store opened = as_store(store, storage_options)
+    check_blocking(opened)
     cdef bytes encoded = path_bytes(path)
     cdef const char *c_path = encoded
     cdef const char *c_json = json
@@ -299,10 +303,12 @@ cdef object _update(Array array, str metadata):
 def resize(array, shape):
     """Give an array another shape. `zarrs_c.resize`, but blocking: returns the new `Array`."""
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     return _update(opened, with_shape(opened, shape))
 
 
 def update_attributes(array, attributes):
     """Set attributes of an array. `zarrs_c.update_attributes`, but blocking: returns the new `Array`."""
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     return _update(opened, with_attributes(opened, attributes))

@@ -77,6 +77,16 @@ static zrc_api zrc_table = {
   NULL, /* zrc_array_to_python */
   NULL, /* zrc_store_to_python */
   NULL, /* zrc_raise */
+  zrc_array_create, /* zrc_array_create */
+  zrc_array_create_async, /* zrc_array_create_async */
+  zrc_array_update, /* zrc_array_update */
+  zrc_array_update_async, /* zrc_array_update_async */
+  zrc_write, /* zrc_write */
+  zrc_write_async, /* zrc_write_async */
+  zrc_write_encoded_chunk, /* zrc_write_encoded_chunk */
+  zrc_write_encoded_chunk_async, /* zrc_write_encoded_chunk_async */
+  zrc_erase_chunk, /* zrc_erase_chunk */
+  zrc_erase_chunk_async, /* zrc_erase_chunk_async */
 };
 
 #endif
