@@ -11,7 +11,7 @@ PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python format bench wheel clean \
+.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python format bench wheel install-c clean \
         clean-cache
 
 help: ## this list
@@ -80,6 +80,12 @@ bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the p
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*
 	$(PY) scripts/rust_env.py $(PY) -m pip wheel -q --no-build-isolation --no-deps --wheel-dir dist .
+
+# Where cargo puts the library: its own folder, or that of scripts/rust_env.py.
+PREFIX ?= /usr/local
+install-c: tools $(VENV)/.group-build ## library, header, pkg-config and CMake files under PREFIX, for C and C++ alone
+	$(CARGO) build --release --locked --lib
+	$(PY) scripts/rust_env.py sh -c 'sh scripts/install-c.sh "$$CARGO_TARGET_DIR/release" "$(PREFIX)"'
 
 clean: ## remove what was built in the clone
 	rm -rf $(VENV) build dist target *.egg-info zarrs_c/lib zarrs_c/include zarrs_c/*.c zarrs_c/*.so zarrs_c/*.dylib

@@ -45,6 +45,7 @@ class RustFirst(build_ext):
         for extension in self.extensions:
             extension.library_dirs.insert(0, str(library_dir))
         self.copy_headers(library_dir.parent / "include")
+        self.write_package_files(library_dir)
         # setuptools-rust's own build_ext, which wraps this one, would build Rust a second time.
         self.distribution.rust_extensions = []
         # All at once before the C compiler runs, which can then run in parallel.
@@ -59,6 +60,15 @@ class RustFirst(build_ext):
         for header in (ROOT / "include").glob("*.h"):
             shutil.copy2(header, destination)
 
+    def write_package_files(self, library_dir):
+        """What pkg-config and CMake read, with paths relative to themselves."""
+        values = {"VERSION": version(), "LIBRARY": LIBRARY + LIBRARY_SUFFIX}
+        for template in (ROOT / "packaging").glob("*.in"):
+            folder = library_dir / ("pkgconfig" if ".pc" in template.name else "cmake/zarrs_c")
+            folder.mkdir(parents=True, exist_ok=True)
+            text = re.sub("@([A-Z]+)@", lambda match: values[match[1]], template.read_text())
+            (folder / template.stem).write_text(text)
+
     def build_extensions(self):
         # An interpreter built as a shared library leaves its own folder in the RUNPATH of extensions.
         if linker := getattr(self.compiler, "linker_so", None):
@@ -67,7 +77,7 @@ class RustFirst(build_ext):
 
 
 def cython_modules() -> list[Extension]:
-    shared = ["include/zarrs_c.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
+    shared = [*map(str, Path("include").glob("*.h")), "zarrs_c/_table.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
     return [
         Extension(
             f"zarrs_c.{source.stem}",

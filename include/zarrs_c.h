@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * This header is the contract and the manual. Read it from top to bottom: version, errors, runtime, stores,
- * completion, operations, queues, arrays, reads, writes, encoded chunks, statistics.
+ * completion, operations, queues, arrays, reads, writes, encoded chunks, stores of the host's own, statistics.
  *
  *     zrc_runtime *rt;  zrc_store *store;  zrc_array *array;
  *     zrc_runtime_new(NULL, &rt, NULL);
@@ -145,6 +145,7 @@ void zrc_store_release(zrc_store *store);
 
 /* The store's URL, normalised, without any secret. Valid while the store lives. */
 zrc_str zrc_store_url(const zrc_store *store);
+zrc_runtime *zrc_store_runtime(const zrc_store *store); /* a new reference */
 
 /* ==== Completion ============================================================================================== */
 
@@ -165,13 +166,15 @@ typedef struct zrc_completion {
   uint32_t flags;    /* ZRC_COMPLETION_* */
   uint64_t bytes;    /* bytes placed in the caller's memory, or taken from it */
   zrc_error *error;  /* owned by the receiver, who frees it; NULL when status is ZRC_OK */
-  void *result;      /* owned by the receiver: a zrc_array * or a zrc_buf *, as the flags say, or NULL */
+  void *result;      /* owned by the receiver, of the type that the flags say, or NULL */
 } zrc_completion;
 
 #define ZRC_COMPLETION_FINAL            1u /* the last completion of its operation */
 #define ZRC_COMPLETION_CANCEL_REQUESTED 2u /* zrc_op_cancel came before the end, even if the status is ZRC_OK */
 #define ZRC_COMPLETION_ARRAY            4u /* result is a zrc_array * */
 #define ZRC_COMPLETION_BUF              8u /* result is a zrc_buf * */
+#define ZRC_COMPLETION_REQUEST         16u /* no operation's end, but a request: result is a zrc_request * */
+#define ZRC_COMPLETION_STORE_END       32u /* the end of a store of callbacks: nothing more comes with its tag */
 
 typedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion);
 
@@ -407,6 +410,96 @@ zrc_status zrc_write_encoded_chunk_async(const zrc_array *array, const uint64_t 
 zrc_status zrc_erase_chunk(const zrc_array *array, const uint64_t *index, uint32_t flags, zrc_error **error);
 zrc_status zrc_erase_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
                                  const zrc_sink *sink, zrc_op **op, zrc_error **error);
+
+/* ==== Stores of the host's own ================================================================================ */
+
+/* A store whose values the host fetches and keeps: in a database, an archive, or behind a protocol that this library
+ * does not speak. It is read and written as any other store: in parallel, within the same budgets, ranges that lie
+ * near each other as one. What the library wants of it comes as requests, each to the callback of its kind, and the
+ * host answers each by zrc_request_answer: in the callback, or later, from any thread.
+ *
+ * - Callbacks run on threads of the library, several at once. They must not block, throw, unwind, or take a lock of
+ *   an interpreter. A host with a loop of its own passes zrc_queue_request as every callback, and a queue as `ctx`:
+ *   then requests come out of zrc_queue_drain, marked ZRC_COMPLETION_REQUEST, with the store's tag, and in the end,
+ *   when nothing uses the store any more, ZRC_COMPLETION_STORE_END.
+ * - The host owns one reference to each request that it is given, which zrc_request_answer takes back. A request
+ *   that is released without an answer fails as ZRC_E_IO.
+ * - When the operation behind a request ends early, `cancel` is told; the answer then reaches nobody, and must be given
+ *   all the same, or the request released. `cancel` only lends the request. On a queue, a request that is to be
+ *   cancelled comes a second time, marked ZRC_COMPLETION_CANCEL_REQUESTED, with a reference of its own to be released.
+ * - The store belongs to the process that made it: elsewhere what uses it fails as ZRC_E_FORKED. */
+typedef struct zrc_request { /* made by the library; read as far as its struct_size, never written by the host */
+  size_t struct_size;
+  uint32_t kind;    /* ZRC_REQUEST_* */
+  uint32_t flags;   /* ZRC_REQUEST_SUFFIX */
+  uint64_t tag;     /* the store's */
+  zrc_str key;      /* of the value, such as "t2m/c/0/1"; of LIST, what keys start with. A NUL follows it */
+  uint64_t offset;  /* GET: the first byte that is wanted */
+  uint64_t length;  /* GET: how many are wanted, fewer where the value ends before; UINT64_MAX: all */
+  const void *data; /* PUT: the value, valid as long as the request */
+  size_t nbytes;    /* PUT: its length */
+} zrc_request;
+
+#define ZRC_REQUEST_GET   1u
+#define ZRC_REQUEST_SIZE  2u
+#define ZRC_REQUEST_LIST  3u /* every key that starts with `key`, which is empty or ends with '/' */
+#define ZRC_REQUEST_PUT   4u /* a new value, or one instead of the old, whole or not at all */
+#define ZRC_REQUEST_ERASE 5u
+
+#define ZRC_REQUEST_SUFFIX 1u /* in flags: the last `length` bytes are wanted; offset is 0 */
+
+typedef void (*zrc_request_fn)(void *ctx, zrc_request *request);
+typedef void (*zrc_drop_fn)(void *ctx);
+
+typedef struct zrc_store_callbacks { /* copied; a NULL makes what needs it fail as ZRC_E_UNSUPPORTED */
+  size_t struct_size;
+  uint64_t tag;
+  void *ctx;             /* must live until `drop` is called */
+  zrc_request_fn get;    /* never NULL */
+  zrc_request_fn size;
+  zrc_request_fn list;
+  zrc_request_fn put;
+  zrc_request_fn erase;
+  zrc_request_fn cancel; /* NULL: the host does not care */
+  zrc_drop_fn drop;      /* NULL, or called once, with `ctx`, after its last use, from any thread */
+  const char *url;       /* what messages call the store: a URL of a scheme of the host's; NULL: "host:" */
+  uint64_t flags;        /* ZRC_STORE_* */
+} zrc_store_callbacks;
+
+#define ZRC_STORE_NO_SUFFIX 1u /* never ask for the end of a value (ZRC_REQUEST_SUFFIX), but for its size before */
+
+/* Make a store of callbacks. When this fails, `drop` is not called. Errors: INVALID (no `get`, no `size` although
+ * ZRC_STORE_NO_SUFFIX, a URL that is none). */
+zrc_status zrc_store_from_callbacks(zrc_runtime *runtime, const zrc_store_callbacks *callbacks, zrc_store **out,
+                                    zrc_error **error);
+void zrc_queue_request(void *queue, zrc_request *request);
+
+typedef struct zrc_entry {
+  const char *key;
+  uint64_t size;
+} zrc_entry;
+
+typedef struct zrc_answer { /* what lies behind its pointers is copied before the call returns */
+  size_t struct_size;
+  zrc_status status;   /* ZRC_OK; ZRC_E_NOT_FOUND: there is no such value; or why the request failed */
+  uint32_t flags;      /* none yet */
+  const char *message; /* of a failure, for a person; NULL: the status' name */
+  const void *data;    /* GET: the bytes: all that are wanted, or up to the end of the value */
+  size_t nbytes;
+  uint64_t size;       /* SIZE, GET: bytes of the whole value. 0 in a GET: not known, which a SUFFIX must know */
+  const char *etag;    /* GET, SIZE, PUT: NULL, or what differs when the value does */
+  const zrc_entry *entries; /* LIST */
+  size_t count;
+} zrc_answer;
+
+/* Answer a request, once, and release it. Errors, of which the operation hears as well: INVALID (struct_size, NULL,
+ * text that is not UTF-8; or the request has been answered before). */
+zrc_status zrc_request_answer(zrc_request *request, const zrc_answer *answer);
+void zrc_request_retain(zrc_request *request);
+void zrc_request_release(zrc_request *request);
+
+/* Not 0 once nobody waits for the answer any more. */
+uint32_t zrc_request_cancelled(const zrc_request *request);
 
 /* ==== Statistics ============================================================================================== */
 

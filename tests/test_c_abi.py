@@ -21,7 +21,7 @@ import zarrs_c
 
 SOURCES = Path(__file__).parent / "c"
 HEADER = Path(zarrs_c.get_include()) / "zarrs_c.h"
-PROGRAMS = ["read_three_ways", "write", "bad_input", "lifecycle", "fork"]
+PROGRAMS = ["read_three_ways", "write", "bad_input", "lifecycle", "host_store", "fork"]
 
 WARNINGS = ["-pedantic", "-Wall", "-Wextra", "-Werror"]
 AS_C = ["-x", "c", "-std=c11", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wc++-compat"]

@@ -10,6 +10,7 @@ Every asynchronous call checks its arguments at once and returns an `asyncio.Fut
 """
 
 from zarrs_c import sync
+from zarrs_c._api import _C_API as _C_API
 from zarrs_c._array import Array
 from zarrs_c._async import (
     create_array,
@@ -25,6 +26,7 @@ from zarrs_c._async import (
     write_encoded_chunk,
 )
 from zarrs_c._bridge import stats
+from zarrs_c._cdef import get_cdef
 from zarrs_c._encoded import EncodedChunk
 from zarrs_c._errors import (
     BufferMismatchError,
@@ -80,6 +82,7 @@ __all__ = [
     "configure",
     "create_array",
     "erase_chunk",
+    "get_cdef",
     "get_include",
     "get_libraries",
     "get_library_dirs",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from os import PathLike
 from types import EllipsisType
-from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, final
+from typing import Any, Literal, NamedTuple, Protocol, SupportsIndex, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -41,6 +41,7 @@ __all__ = [
     "configure",
     "create_array",
     "erase_chunk",
+    "get_cdef",
     "get_include",
     "get_libraries",
     "get_library_dirs",
@@ -62,6 +63,16 @@ __all__ = [
 __version__: str
 
 _Address: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
+
+class _HasGet(Protocol):
+    # `open_store` says what else such an object may have.
+    def get(self, key: str, /) -> Any: ...
+
+class _HasGetAsync(Protocol):  # a store of obstore's
+    def get_async(self, path: str, /, *, options: Any = None) -> Any: ...
+    def head_async(self, path: str, /) -> Any: ...
+
+_StoreLike: TypeAlias = _Address | _HasGet | _HasGetAsync
 _Index: TypeAlias = SupportsIndex | slice | EllipsisType
 _Selection: TypeAlias = _Index | tuple[_Index, ...]
 _Region: TypeAlias = tuple[Buffer, Array] | tuple[Buffer, Array, _Selection]
@@ -102,7 +113,7 @@ class ConflictError(StorageError): ...
 
 @final
 class Store:
-    def __new__(cls, url: _Address, storage_options: Mapping[str, str] | None = None) -> Self: ...
+    def __new__(cls, url: _StoreLike, storage_options: Mapping[str, str] | None = None) -> Self: ...
     @property
     def url(self) -> str: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
@@ -211,13 +222,14 @@ def configure(
     put_part_bytes: int | None = None,
 ) -> None: ...
 def stats() -> Stats: ...
+def get_cdef() -> str: ...
 def get_include() -> str: ...
 def get_libraries() -> list[str]: ...
 def get_library_dirs() -> list[str]: ...
 def get_library_path() -> str: ...
-def open_store(url: _Address, storage_options: Mapping[str, str] | None = None) -> Store: ...
+def open_store(url: _StoreLike, storage_options: Mapping[str, str] | None = None) -> Store: ...
 def open_array(
-    store: _Address | Store,
+    store: _StoreLike | Store,
     path: str = "",
     *,
     storage_options: Mapping[str, str] | None = None,
@@ -225,7 +237,7 @@ def open_array(
 ) -> ReadFuture[Array]: ...
 def read_into(
     buf: _B,
-    array: Array | _Address | Store,
+    array: Array | _StoreLike | Store,
     selection: _Selection = ...,
     *,
     chunks: _Selection | None = None,
@@ -234,7 +246,7 @@ def read_into(
     progress: _OnProgress | None = None,
 ) -> ReadFuture[_B]: ...
 def read(
-    array: Array | _Address | Store,
+    array: Array | _StoreLike | Store,
     selection: _Selection = ...,
     *,
     chunks: _Selection | None = None,
@@ -256,7 +268,7 @@ def read_encoded_chunk(
     inner: bool = False,
 ) -> ReadFuture[EncodedChunk | None]: ...
 def create_array(
-    store: _Address | Store,
+    store: _StoreLike | Store,
     path: str = "",
     *,
     shape: SupportsIndex | Iterable[SupportsIndex],

@@ -79,6 +79,7 @@ cdef extern from "zarrs_c.h" nogil:
     void zrc_store_retain(zrc_store *store) noexcept
     void zrc_store_release(zrc_store *store) noexcept
     zrc_str zrc_store_url(const zrc_store *store) noexcept
+    zrc_runtime *zrc_store_runtime(const zrc_store *store) noexcept
 
     # ---- Completion ----
     ctypedef struct zrc_completion:
@@ -93,6 +94,8 @@ cdef extern from "zarrs_c.h" nogil:
     const uint32_t ZRC_COMPLETION_CANCEL_REQUESTED
     const uint32_t ZRC_COMPLETION_ARRAY
     const uint32_t ZRC_COMPLETION_BUF
+    const uint32_t ZRC_COMPLETION_REQUEST
+    const uint32_t ZRC_COMPLETION_STORE_END
     ctypedef void (*zrc_complete_fn)(void *ctx, const zrc_completion *completion) noexcept
     ctypedef struct zrc_sink:
         zrc_complete_fn fn
@@ -227,6 +230,61 @@ cdef extern from "zarrs_c.h" nogil:
                                zrc_error **error) noexcept
     zrc_status zrc_erase_chunk_async(const zrc_array *array, const uint64_t *index, uint32_t flags,
                                      const zrc_sink *sink, zrc_op **op, zrc_error **error) noexcept
+
+    # ---- Stores of the host's own ----
+    ctypedef struct zrc_request:
+        size_t struct_size
+        uint32_t kind
+        uint32_t flags
+        uint64_t tag
+        zrc_str key
+        uint64_t offset
+        uint64_t length
+        const void *data
+        size_t nbytes
+    const uint32_t ZRC_REQUEST_GET
+    const uint32_t ZRC_REQUEST_SIZE
+    const uint32_t ZRC_REQUEST_LIST
+    const uint32_t ZRC_REQUEST_PUT
+    const uint32_t ZRC_REQUEST_ERASE
+    const uint32_t ZRC_REQUEST_SUFFIX
+    ctypedef void (*zrc_request_fn)(void *ctx, zrc_request *request) noexcept
+    ctypedef void (*zrc_drop_fn)(void *ctx) noexcept
+    ctypedef struct zrc_store_callbacks:
+        size_t struct_size
+        uint64_t tag
+        void *ctx
+        zrc_request_fn get
+        zrc_request_fn size
+        zrc_request_fn list
+        zrc_request_fn put
+        zrc_request_fn erase
+        zrc_request_fn cancel
+        zrc_drop_fn drop
+        const char *url
+        uint64_t flags
+    const uint32_t ZRC_STORE_NO_SUFFIX
+    zrc_status zrc_store_from_callbacks(zrc_runtime *runtime, const zrc_store_callbacks *callbacks,
+                                        zrc_store **out, zrc_error **error) noexcept
+    void zrc_queue_request(void *queue, zrc_request *request) noexcept
+    ctypedef struct zrc_entry:
+        const char *key
+        uint64_t size
+    ctypedef struct zrc_answer:
+        size_t struct_size
+        zrc_status status
+        uint32_t flags
+        const char *message
+        const void *data
+        size_t nbytes
+        uint64_t size
+        const char *etag
+        const zrc_entry *entries
+        size_t count
+    zrc_status zrc_request_answer(zrc_request *request, const zrc_answer *answer) noexcept
+    void zrc_request_retain(zrc_request *request) noexcept
+    void zrc_request_release(zrc_request *request) noexcept
+    uint32_t zrc_request_cancelled(const zrc_request *request) noexcept
 
     # ---- Statistics ----
     ctypedef struct zrc_stats:

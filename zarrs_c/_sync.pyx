@@ -39,7 +39,7 @@ from zarrs_c._figures cimport check_progress, figures
 from zarrs_c._request cimport NEW, Request, an_array, choose, prepare, prepare_write, write_flags
 from zarrs_c._runtime cimport runtime
 from zarrs_c._status cimport check, take_error
-from zarrs_c._store cimport Store, as_store
+from zarrs_c._store cimport Store, as_store, check_blocking
 
 from zarrs_c._metadata import with_attributes, with_shape
 
@@ -106,6 +106,7 @@ cdef object _read(
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
     cdef Array opened = <Array>array if isinstance(array, Array) else open_array(array)
+    check_blocking(opened.store)
     request.chosen = choose(&request.options, max_requests, max_bytes, 0)
     result = prepare(&request, &view, buf, opened, selection, chunks)
     try:
@@ -126,6 +127,7 @@ def open_array(store, path="", *, storage_options=None, zarr_format=None):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Store opened = as_store(store, storage_options)
+    check_blocking(opened)
     cdef bytes encoded = path_bytes(path)
     cdef const char *c_path = encoded
     with nogil:
@@ -154,7 +156,10 @@ def read_many(regions, *, max_requests=None, max_bytes=None, progress=None):
     cdef zrc_status status
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
+    regions = list(regions)
     cdef Batch batch = make_batch(regions, max_requests, max_bytes)
+    for region in regions:
+        check_blocking((<Array>region[1]).store)
     results = batch.results
     try:
         with nogil:
@@ -174,6 +179,7 @@ def read_encoded_chunk(array, chunk_index, *, inner=False):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, inner, index, &flags)
     with nogil:
         status = zrc_read_encoded_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
@@ -197,6 +203,7 @@ def write(
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     check_progress(progress)
     cdef zrc_runtime *process = runtime()
     request.chosen = choose(
@@ -221,6 +228,7 @@ def write_encoded_chunk(array, chunk_index, data):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, False, index, &flags)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
@@ -242,6 +250,7 @@ def erase_chunk(array, chunk_index):
     cdef zrc_error *error = NULL
     cdef zrc_status status
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     parse_chunk_index(opened, chunk_index, False, index, &flags)
     with nogil:
         status = zrc_erase_chunk_async(opened.ptr, index, flags, NULL, &op, &error)
@@ -269,6 +278,7 @@ def create_array(
         attributes=attributes, dimension_names=dimension_names, zarr_format=zarr_format,
     ).encode("utf-8")
     cdef Store opened = as_store(store, storage_options)
+    check_blocking(opened)
     cdef bytes encoded = path_bytes(path)
     cdef const char *c_path = encoded
     cdef const char *c_json = json
@@ -293,10 +303,12 @@ cdef object _update(Array array, str metadata):
 def resize(array, shape):
     """Give an array another shape. `zarrs_c.resize`, but blocking: returns the new `Array`."""
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     return _update(opened, with_shape(opened, shape))
 
 
 def update_attributes(array, attributes):
     """Set attributes of an array. `zarrs_c.update_attributes`, but blocking: returns the new `Array`."""
     cdef Array opened = an_array(array)
+    check_blocking(opened.store)
     return _update(opened, with_attributes(opened, attributes))

@@ -10,8 +10,8 @@ from zarrs_c import (
     Array,
     EncodedChunk,
     Store,
-    _Address,
     _ChunkIndex,
+    _StoreLike,
     _OnProgress,
     _Region,
     _Selection,
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 def open_array(
-    store: _Address | Store,
+    store: _StoreLike | Store,
     path: str = "",
     *,
     storage_options: Mapping[str, str] | None = None,
@@ -46,7 +46,7 @@ def open_array(
 ) -> Array: ...
 def read_into(
     buf: _B,
-    array: Array | _Address | Store,
+    array: Array | _StoreLike | Store,
     selection: _Selection = ...,
     *,
     chunks: _Selection | None = None,
@@ -55,7 +55,7 @@ def read_into(
     progress: _OnProgress | None = None,
 ) -> _B: ...
 def read(
-    array: Array | _Address | Store,
+    array: Array | _StoreLike | Store,
     selection: _Selection = ...,
     *,
     chunks: _Selection | None = None,
@@ -77,7 +77,7 @@ def read_encoded_chunk(
     inner: bool = False,
 ) -> EncodedChunk | None: ...
 def create_array(
-    store: _Address | Store,
+    store: _StoreLike | Store,
     path: str = "",
     *,
     shape: SupportsIndex | Iterable[SupportsIndex],

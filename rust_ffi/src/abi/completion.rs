@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::array::zrc_array;
 use super::buf::{zrc_buf, zrc_buf_free};
+use super::host::zrc_request_release;
 use super::error::{ZRC_OK, zrc_error, zrc_error_free, zrc_status};
 use super::layout::{Plain, Versioned};
 use super::pointers;
@@ -41,6 +42,8 @@ pub const ZRC_COMPLETION_FINAL: u32 = 1;
 pub const ZRC_COMPLETION_CANCEL_REQUESTED: u32 = 2;
 pub const ZRC_COMPLETION_ARRAY: u32 = 4;
 pub const ZRC_COMPLETION_BUF: u32 = 8;
+pub const ZRC_COMPLETION_REQUEST: u32 = 16;
+pub const ZRC_COMPLETION_STORE_END: u32 = 32;
 
 pub type zrc_complete_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, completion: *const zrc_completion)>;
 
@@ -83,6 +86,12 @@ impl zrc_completion {
         this
     }
 
+    /// A request of a host's store on its way through a queue, which owns a reference to it.
+    pub(super) fn of_request(request: *mut c_void, tag: u64, flags: u32) -> Self {
+        let (error, struct_size) = (ptr::null_mut(), size_of::<Self>());
+        Self { struct_size, tag, status: ZRC_OK, flags, bytes: 0, error, result: request }
+    }
+
     /// The same numbers; what it owns is freed.
     pub(super) fn without_things(self) -> Self {
         self.discard();
@@ -100,6 +109,9 @@ impl zrc_completion {
             }
             if self.flags & ZRC_COMPLETION_BUF != 0 {
                 zrc_buf_free(self.result.cast());
+            }
+            if self.flags & ZRC_COMPLETION_REQUEST != 0 {
+                zrc_request_release(self.result.cast());
             }
         }
     }

@@ -79,7 +79,7 @@ pub unsafe extern "C" fn zrc_status_name(status: zrc_status) -> *const c_char {
     guard::value(c"ZRC_E_UNKNOWN".as_ptr(), || name(status).as_ptr())
 }
 
-fn name(status: zrc_status) -> &'static CStr {
+pub(super) fn name(status: zrc_status) -> &'static CStr {
     match status {
         ZRC_OK => c"ZRC_OK",
         ZRC_E_INVALID => c"ZRC_E_INVALID",

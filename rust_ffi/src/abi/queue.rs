@@ -61,7 +61,7 @@ impl Queue {
         Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, completion: zrc_completion) -> Result<()> {
+    pub(super) fn push(&self, completion: zrc_completion) -> Result<()> {
         let mut state = self.lock()?;
         state.ready.push_back(completion);
         state.completions += 1;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;
+use std::ptr;
 
 use serde_json::Value;
 
@@ -88,6 +89,15 @@ pub unsafe extern "C" fn zrc_store_url(store: *const zrc_store) -> zrc_str {
     guard::value(zrc_str::lend(""), || {
         // SAFETY: the rule *handles*.
         zrc_str::lend(unsafe { pointers::borrow(store, "store") }.map_or("", |s| s.url()))
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zrc_store_runtime(store: *const zrc_store) -> *mut zrc_runtime {
+    guard::value(ptr::null_mut(), || {
+        // SAFETY: the rule *handles*.
+        unsafe { pointers::borrow(store, "store") }
+            .map_or(ptr::null_mut(), |s| pointers::give(s.runtime().clone()))
     })
 }
 

@@ -23,6 +23,22 @@ pub enum Status {
     Conflict = 14,
 }
 
+impl Status {
+    /// The status of a number of the header's; `None` for 0 and for numbers that it does not list.
+    pub fn of_number(number: i32) -> Option<Self> {
+        use Status::{
+            Buffer, Cancelled, Codec, Conflict, Exists, Forked, Invalid, Io, Memory, NotFound, Panic, Shutdown, Timeout,
+            Unsupported,
+        };
+        [
+            Invalid, NotFound, Io, Codec, Unsupported, Buffer, Cancelled, Shutdown, Forked, Panic, Timeout, Memory, Exists,
+            Conflict,
+        ]
+        .into_iter()
+        .find(|status| *status as i32 == number)
+    }
+}
+
 /// An error, cheap to clone: several regions of one read may fail for the same reason.
 #[derive(Clone, Debug)]
 pub struct Error {

@@ -1,6 +1,7 @@
 //! Stores: where the bytes are. A URL becomes a [`Store`], without any I/O.
 
 mod clients;
+mod host;
 mod local;
 mod local_write;
 mod options;
@@ -16,8 +17,11 @@ use url::Url;
 
 use crate::engine::error::{Error, Result};
 use crate::engine::runtime::Runtime;
+use host::HostStore;
+use options::Client;
 
 pub use clients::ClientCache;
+pub use host::{Answer, Ask, Host, Reply};
 pub use local::{LocalFile, LocalStore};
 pub use local_write::Part;
 pub use remote::{Fetched, Observer, RemoteStore, Want};
@@ -59,9 +63,24 @@ impl Store {
                 )));
             }
         };
+        Ok(Self::of(runtime, display_url(&parsed), backend))
+    }
+
+    /// Make a store that asks `host` for its values. `url`, of any scheme, names it in messages.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn of_host(runtime: &Arc<Runtime>, url: &str, host: Arc<dyn Host>, takes_suffixes: bool) -> Result<Arc<Self>> {
+        let url = Url::parse(url).map_err(|e| Error::invalid(format_args!("not a URL: {e}: {url:?}")))?;
+        let (shown, client) =
+            (display_url(&url), Client { store: Arc::new(HostStore::new(host)), takes_suffixes });
+        Ok(Self::of(runtime, shown, Backend::Remote(RemoteStore::of_client(url, client))))
+    }
+
+    fn of(runtime: &Arc<Runtime>, url: String, backend: Backend) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (id, url) = (NEXT.fetch_add(1, Ordering::Relaxed), display_url(&parsed).into());
-        Ok(Arc::new(Self { id, runtime: runtime.clone(), url, backend }))
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { id, runtime: runtime.clone(), url: url.into(), backend })
     }
 
     pub fn id(&self) -> u64 {

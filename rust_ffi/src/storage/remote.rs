@@ -11,6 +11,7 @@ use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt}
 use url::Url;
 
 use super::clients::{ClientCache, ClientKey};
+use super::host::Most;
 use super::options::Client;
 use crate::engine::buffers::{Buffer, BufferPool};
 use crate::engine::error::{Error, Result, Status};
@@ -23,8 +24,8 @@ pub struct RemoteStore {
     pub(super) root: Path,
     options: BTreeMap<String, String>,
     client: ClientKey,
-    /// A store in memory is its own client; others share theirs, which do not survive a fork.
-    memory: Option<Arc<Client>>,
+    /// A store in memory or of the host's own is its own client; others share theirs, which do not survive a fork.
+    own: Option<Arc<Client>>,
     /// The server has answered a range request with the whole object.
     ignores_ranges: AtomicBool,
 }
@@ -63,18 +64,25 @@ impl RemoteStore {
     pub fn new(url: Url, options: &BTreeMap<String, String>, clients: &ClientCache) -> Result<Self> {
         let root = super::options::root(&url)?;
         let client = ClientKey::new(&url, options);
-        let memory = if url.scheme() == "memory" {
+        let own = if url.scheme() == "memory" {
             Some(Arc::new(Client::new(&url, options)?))
         } else {
             clients.get(&client, &url, options)?;
             None
         };
         let ignores_ranges = AtomicBool::new(false);
-        Ok(Self { url, root, options: options.clone(), client, memory, ignores_ranges })
+        Ok(Self { url, root, options: options.clone(), client, own, ignores_ranges })
+    }
+
+    /// A store that `client` alone reaches; `url` is only shown.
+    pub fn of_client(url: Url, client: Client) -> Self {
+        let (root, options, own) = (Path::default(), BTreeMap::new(), Some(Arc::new(client)));
+        let client = ClientKey::new(&url, &options);
+        Self { url, root, options, client, own, ignores_ranges: AtomicBool::new(false) }
     }
 
     pub(super) fn client(&self, live: &Live) -> Result<Arc<Client>> {
-        match &self.memory {
+        match &self.own {
             Some(client) => Ok(client.clone()),
             None => live.clients.get(&self.client, &self.url, &self.options),
         }
@@ -115,8 +123,9 @@ impl RemoteStore {
             }
         };
         observer.requested(false);
-        let mut response =
-            client.store.get_opts(&path, GetOptions { range: range.clone(), ..Default::default() }).await;
+        let mut options = GetOptions { range: range.clone(), ..Default::default() };
+        options.extensions.insert(Most(most));
+        let mut response = client.store.get_opts(&path, options).await;
         if range.is_some() && response.as_ref().is_err_and(is_whole_response) {
             self.ignores_ranges.store(true, Ordering::Relaxed);
             observer.requested(false);
@@ -190,6 +199,11 @@ impl RemoteStore {
     }
 
     pub(super) fn error(&self, key: &str, error: &object_store::Error) -> Error {
+        if let object_store::Error::Generic { source, .. } = error
+            && let Some(ours) = source.downcast_ref::<Error>()
+        {
+            return self.failure(ours.status, key, &ours.message);
+        }
         self.described(Status::Io, key, error)
     }
 

@@ -53,6 +53,12 @@ spelled! {
     zrc_op_stats => "zrc_op_stats",
     zrc_stats => "zrc_stats",
     zrc_queue_stats => "zrc_queue_stats",
+    zrc_request => "zrc_request",
+    zrc_request_fn => "zrc_request_fn",
+    zrc_drop_fn => "zrc_drop_fn",
+    zrc_store_callbacks => "zrc_store_callbacks",
+    zrc_entry => "zrc_entry",
+    zrc_answer => "zrc_answer",
 }
 
 impl<T: CType> CType for *const T {

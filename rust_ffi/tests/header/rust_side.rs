@@ -86,6 +86,13 @@ pub fn rust_side() -> RustSide {
         zrc_store_retain(_)
         zrc_store_release(_)
         zrc_store_url(_)
+        zrc_store_runtime(_)
+        zrc_store_from_callbacks(_, _, _, _)
+        zrc_request_answer(_, _)
+        zrc_request_retain(_)
+        zrc_request_release(_)
+        zrc_request_cancelled(_)
+        zrc_queue_request(_, _)
         zrc_op_retain(_)
         zrc_op_release(_)
         zrc_op_cancel(_)
@@ -157,17 +164,33 @@ pub fn rust_side() -> RustSide {
             requests_in_flight, peak_requests_in_flight, puts, deletes, bytes_written, chunks_encoded
         }
         zrc_queue_stats { struct_size, completions, wakes }
+        zrc_request { struct_size, kind, flags, tag, key, offset, length, data, nbytes }
+        zrc_store_callbacks {
+            struct_size, tag, ctx, get, size, list, put, erase, cancel, drop, url, flags
+        }
+        zrc_entry { key, size }
+        zrc_answer { struct_size, status, flags, message, data, nbytes, size, etag, entries, count }
     }
     constants! { side:
         ZRC_ABI_MAJOR ZRC_ABI_MINOR
         ZRC_OK ZRC_E_INVALID ZRC_E_NOT_FOUND ZRC_E_IO ZRC_E_CODEC ZRC_E_UNSUPPORTED ZRC_E_BUFFER ZRC_E_CANCELLED
         ZRC_E_SHUTDOWN ZRC_E_FORKED ZRC_E_PANIC ZRC_E_TIMEOUT ZRC_E_MEMORY ZRC_E_EXISTS ZRC_E_CONFLICT
         ZRC_COMPLETION_FINAL ZRC_COMPLETION_CANCEL_REQUESTED ZRC_COMPLETION_ARRAY ZRC_COMPLETION_BUF
+        ZRC_COMPLETION_REQUEST ZRC_COMPLETION_STORE_END
+        ZRC_REQUEST_GET ZRC_REQUEST_SIZE ZRC_REQUEST_LIST ZRC_REQUEST_PUT ZRC_REQUEST_ERASE ZRC_REQUEST_SUFFIX
+        ZRC_STORE_NO_SUFFIX
         ZRC_IO_FAIL_FAST ZRC_IO_NO_FAST_PATH ZRC_IO_WRITE_EMPTY ZRC_IO_SYNC ZRC_IO_IF_UNCHANGED ZRC_CHUNK_INNER
         ZRC_CREATE_OVERWRITE
     }
     let callback: zrc_complete_fn = Some(zrc_queue_complete);
     let Some(callback) = callback else { unreachable!() };
     side.checks += &format!("typedef {}", declare(callback, "(*zrc_complete_fn)"));
+    let request: zrc_request_fn = Some(zrc_queue_request);
+    let Some(request) = request else { unreachable!() };
+    side.checks += &format!("typedef {}", declare(request, "(*zrc_request_fn)"));
+    unsafe extern "C" fn nothing(_: *mut std::ffi::c_void) {}
+    let drop: zrc_drop_fn = Some(nothing);
+    let Some(drop) = drop else { unreachable!() };
+    side.checks += &format!("typedef {}", declare(drop, "(*zrc_drop_fn)"));
     side
 }

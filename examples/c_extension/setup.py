@@ -1,0 +1,4 @@
+import zarrs_c
+from setuptools import Extension, setup
+
+setup(ext_modules=[Extension("zarr_sum", ["zarr_sum.c"], include_dirs=[zarrs_c.get_include()])])
