@@ -2,10 +2,6 @@
 //! `writes.py` to put beside zarrs_c. No planning, no checks, no locks, no temporary names: each thread takes the next
 //! chunk, copies its rows into scratch that it keeps, encodes it there, and writes the file.
 //!
-//! ```text
-//! cargo build --release --example floor_write        # target/release/examples/libfloor_write.so, loaded by ctypes
-//! ```
-//!
 //! The array is a cube of uint16 in C order, chunks are cubes of zstd, stored as `c/z/y/x`; or shards of such cubes,
 //! whose index, with its checksum, is at the end.
 
