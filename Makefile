@@ -11,7 +11,7 @@ PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test test-rust test-python lint lint-rust lint-python format bench wheel install-c clean \
+.PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench wheel install-c clean \
         clean-cache
 
 help: ## this list
@@ -55,6 +55,10 @@ test-rust: tools $(VENV)/.group-build
 
 test-python: build $(VENV)/.group-test $(VENV)/.group-demo
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+SECONDS ?= 120
+test-sanitizers: build $(VENV)/.group-test ## C programs for minutes: random calls, address sanitizer, valgrind (SECONDS=120)
+	ZARRS_C_RANDOM_SECONDS=$(SECONDS) $(PY) -m pytest tests/test_c_abi.py -k "order or sanitizer or valgrind"
 
 lint: lint-rust lint-python ## rustfmt, clippy, ruff, mypy
 

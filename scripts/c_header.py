@@ -61,7 +61,7 @@ def sections(text: str) -> list[Section]:
         section = Section(title)
         body = body[body.index("*/") + 2 :].split("\n#ifdef __cplusplus")[0]
         for block in blocks(body):
-            match = re.match(r"/\*.*?\*/\n", block, re.DOTALL)
+            match = re.match(r"/\*.*?\*/(?:\n|$)", block, re.DOTALL)
             comment = comment_text(match[0]) if match else ""
             section.items.append(Item(block[match.end() if match else 0 :].strip(), comment))
         found.append(section)

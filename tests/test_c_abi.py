@@ -191,6 +191,76 @@ def test_a_program_at_fixed_addresses_keeps_its_queues_alive(program, folder, va
     assert run(*VALGRIND, *LEAKS, program("lifecycle", "-fno-pic", "-no-pie"), folder) == "ok\n"
 
 
+# For minutes instead: `make test-sanitizers`.
+RANDOM_SECONDS = float(os.environ.get("ZARRS_C_RANDOM_SECONDS", "2"))
+RANDOM_SEED = os.environ.get("ZARRS_C_RANDOM_SEED", "1")
+ADDRESS_SANITIZER = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def random_calls(program, folder, *before, options=(), seconds=RANDOM_SECONDS):
+    command = [*before, program("random_calls", *options), folder, seconds, RANDOM_SEED]
+    assert run(*command, timeout=280 + 20 * seconds) == "ok\n"
+
+
+@pytest.mark.timeout(300 + 20 * RANDOM_SECONDS)
+def test_valid_calls_in_every_order(program, folder):
+    random_calls(program, folder)
+
+
+@pytest.mark.timeout(300 + 20 * RANDOM_SECONDS)
+def test_valid_calls_in_every_order_under_valgrind(program, folder, valgrind):
+    random_calls(program, folder, *VALGRIND, *LEAKS, seconds=RANDOM_SECONDS / 2)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gcc's sanitizers, as Debian has them")
+@pytest.mark.timeout(300 + 20 * RANDOM_SECONDS)
+@pytest.mark.parametrize("name", ["random_calls", "read_three_ways", "lifecycle", "host_store"])
+def test_under_the_address_sanitizer(name, program, folder):
+    """The C side is instrumented, and both sides' allocations are the sanitizer's: a wrong free is seen on either."""
+    if name == "random_calls":
+        random_calls(program, folder, options=ADDRESS_SANITIZER)
+    else:
+        assert run(program(name, *ADDRESS_SANITIZER), folder) == "ok\n"
+
+
+def generated(script: str):
+    run(sys.executable, Path(__file__).parent.parent / "scripts" / script, "--check")
+
+
+def test_the_table_for_extensions_is_up_to_date():
+    generated("c_table.py")
+
+
+def test_the_reference_of_the_header_is_up_to_date():
+    generated("c_reference.py")
+
+
+def test_cython_declares_what_the_header_declares():
+    declared = (Path(__file__).parent.parent / "zarrs_c" / "_capi.pxd").read_text()
+    code = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+    words = functions_of_the_header() | set(re.findall(r"^#define (ZRC_\w+) ", code, re.MULTILINE))
+    words |= set(re.findall(r"^typedef struct (zrc_\w+)", code, re.MULTILINE))
+    assert sorted(word for word in words if not re.search(rf"\b{word}\b", declared)) == []
+
+
+def test_cffi_declares_what_the_header_declares():
+    import cffi
+
+    ffi = cffi.FFI()
+    ffi.cdef(zarrs_c.get_cdef())
+    library = ffi.dlopen(zarrs_c.get_library_path())
+    for name in functions_of_the_header():
+        assert getattr(library, name)
+    assert library.ZRC_E_CODEC == 4
+    assert ffi.sizeof("zrc_completion") == 48
+
+
+def test_the_library_has_a_name_of_its_own():
+    if not sys.platform.startswith("linux"):
+        pytest.skip("sonames are ELF's")
+    assert "Library soname: [libzarrs_c.so]" in run("readelf", "-d", zarrs_c.get_library_path())
+
+
 def test_fork_under_valgrind(program, folder, valgrind):
     """Parent and children make no wrong access, and the parent leaks nothing.
 
