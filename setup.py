@@ -77,7 +77,11 @@ class RustFirst(build_ext):
 
 
 def cython_modules() -> list[Extension]:
-    shared = [*map(str, Path("include").glob("*.h")), "zarrs_c/_table.h", *map(str, Path("zarrs_c").glob("*.pxd"))]
+    shared = [
+        *map(str, Path("include").glob("*.h")),
+        "zarrs_c/_table.h",
+        *map(str, Path("zarrs_c").glob("*.pxd")),
+    ]
     return [
         Extension(
             f"zarrs_c.{source.stem}",

@@ -115,7 +115,9 @@ def measure(folder, count, runs):
     }
     figures = {"C, blocking": [], "C, callback": [], **{name: [] for name in in_python}}
     for _ in range(runs):
-        output = subprocess.run([program, path, str(count)], check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(
+            [program, path, str(count)], check=True, capture_output=True, text=True
+        ).stdout
         for name, figure in zip(figures, output.split()[:2], strict=False):
             figures[name].append(float(figure))
         for name, reads in in_python.items():

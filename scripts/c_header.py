@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = ROOT / "include" / "zarrs_c.h"
 IMPORT_HEADER = ROOT / "include" / "zarrs_c_import.h"
 
-FUNCTION = re.compile(r"^(?P<result>[A-Za-z][\w ]*?[ *]+)(?P<name>zrc_\w+)\((?P<parameters>.*)\);$", re.DOTALL)
+FUNCTION = re.compile(
+    r"^(?P<result>[A-Za-z][\w ]*?[ *]+)(?P<name>zrc_\w+)\((?P<parameters>.*)\);$", re.DOTALL
+)
 
 
 @dataclass

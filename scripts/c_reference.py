@@ -1,7 +1,7 @@
 """Writes docs/c-api.md, the reference of the C ABI, from the comments of include/zarrs_c.h.
 
-    python scripts/c_reference.py            # after a change to the header
-    python scripts/c_reference.py --check    # says whether that is due
+python scripts/c_reference.py            # after a change to the header
+python scripts/c_reference.py --check    # says whether that is due
 """
 
 from __future__ import annotations
@@ -60,12 +60,9 @@ def reference() -> str:
     header = HEADER.read_text()
     chapters = sections(header)
     python = [s for s in sections(IMPORT_HEADER.read_text()) if s.title in ("Python's objects", "Import")]
-    for section in python:
-        section.items = [item for item in section.items if not item.code.startswith(("#", "static inline"))] or [
-            item for item in section.items
-        ]
-        for item in section.items:
-            item.code = item.code.split(" {\n")[0] + ";" if item.code.startswith("static inline") else item.code
+    for item in (item for section in python for item in section.items):
+        if item.code.startswith("static inline"):
+            item.code = item.code.split(" {\n")[0] + ";"
     return "\n".join(
         [
             "# The C ABI, function by function",

@@ -29,7 +29,7 @@ def ordered(known: dict[str, Function]) -> list[str]:
     """The recorded order, and after it what is new."""
     recorded = [line for line in ORDER.read_text().split("\n") if line and not line.startswith("#")]
     if gone := [name for name in recorded if name not in known]:
-        sys.exit(f"{ORDER.name} has functions that no header declares: {gone}. Their places stay: see docs/embedding.md")
+        sys.exit(f"{ORDER.name} has functions that no header declares: {gone}. Their places must stay")
     return recorded + [name for name in known if name not in recorded]
 
 
@@ -54,7 +54,7 @@ def import_header(table: list[Function]) -> str:
         "  size_t struct_size;   /* of the installed table */\n"
         "  uint32_t abi_version; /* of the installed library: major << 16 | minor */\n"
         "  uint32_t reserved;\n"
-        "  const char *version;  /* of the installed package, such as \"0.1.0\" */\n"
+        '  const char *version;  /* of the installed package, such as "0.1.0" */\n'
         f"{members(table)}\n"
         "} zrc_api;\n\n"
         "#ifndef ZRC_TABLE_ONLY\n"

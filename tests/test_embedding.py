@@ -169,7 +169,10 @@ def with_table(installed, folder: Path, change) -> Path:
 
 def old_table(text: str) -> str:
     struct = re.search(r"typedef struct zrc_api \{.*?\n\} zrc_api;\n", text, re.DOTALL)[0]
-    kept = struct[: struct.index("  int (*zrc_raise)")] + "  int (*zrc_raise)(zrc_status status, zrc_error *error);\n"
+    kept = (
+        struct[: struct.index("  int (*zrc_raise)")]
+        + "  int (*zrc_raise)(zrc_status status, zrc_error *error);\n"
+    )
     assert kept.count("(*zrc_") > 50
     return text.replace(struct, kept + "} zrc_api;\n")
 
@@ -198,7 +201,10 @@ def test_an_older_consumer_works_with_a_newer_library(installed, field):
     folder = with_table(installed, Path("older"), older)
     program = "import sys, zarr_sum, zarrs_c; print(zarr_sum.total(zarrs_c.sync.open_array(sys.argv[1])))"
     path = {"PYTHONPATH": str(folder)}
-    assert float(installed.run(installed.python, "-c", program, field.path, environment=path)) == field.data.sum()
+    assert (
+        float(installed.run(installed.python, "-c", program, field.path, environment=path))
+        == field.data.sum()
+    )
 
 
 @pytest.mark.parametrize(

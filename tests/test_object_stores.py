@@ -134,7 +134,9 @@ def test_a_shard_is_read_by_its_index_and_by_merged_ranges(values):
     store.calls.clear()
     array[0:1, 0:10]
     kinds = [call[0] for call in store.calls]
-    assert kinds == ["head", "get_range", "get_range"], store.calls  # the index at the end, two inner chunks as one
+    assert kinds == ["head", "get_range", "get_range"], (
+        store.calls
+    )  # the index at the end, two inner chunks as one
 
 
 @pytest.mark.parametrize("kind", [Async, obstore_memory])
@@ -261,7 +263,7 @@ def test_pickles_when_the_object_does(values, field):
     assert (pickle.loads(pickle.dumps(array))[...] == field.data).all()
 
 
-class Plain_at:  # noqa: N801
+class Plain_at:
     def __init__(self, folder):
         self.folder = folder
 
@@ -305,7 +307,9 @@ PROGRAM = """
         await asyncio.sleep(0.05)
 """
 
-FORK = PROGRAM + """
+FORK = (
+    PROGRAM
+    + """
     array = sync.open_array(Files(), sys.argv[2])
     data = array[...]
     child = os.fork()
@@ -321,10 +325,13 @@ FORK = PROGRAM + """
     assert (array[...] == data).all()
     print(status)
 """
+)
 
 
 def test_after_a_fork_the_child_opens_its_own(field):
-    assert python(FORK, field.path.parent, field.path.name, flags=["-X", "dev", "-W", "error"]).stdout == "3\n"
+    assert (
+        python(FORK, field.path.parent, field.path.name, flags=["-X", "dev", "-W", "error"]).stdout == "3\n"
+    )
 
 
 @pytest.mark.parametrize("store", ["Files('plain')", "Slow()"])
@@ -356,10 +363,10 @@ def test_many_arrays_and_loops_share_one_thread(values, field):
 
 def test_random_boxes(values, field, sharded):
     rng = np.random.default_rng(3)
-    arrays = [(sync.open_array(Async(dict(values)), n), s.data) for n, s in [("field", field), ("sharded", sharded)]]
+    arrays = [
+        (sync.open_array(Async(dict(values)), n), s.data) for n, s in [("field", field), ("sharded", sharded)]
+    ]
     for _ in range(40):
         array, data = arrays[rng.integers(2)]
         box = tuple(slice(*sorted(rng.integers(0, n + 1, 2))) for n in data.shape)
         assert (array[box] == data[box]).all()
-
-

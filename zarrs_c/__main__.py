@@ -21,7 +21,10 @@ def main(arguments=None):
         "include": ("the folder of zarrs_c.h", zarrs_c.get_include()),
         "library": ("the shared library", zarrs_c.get_library_path()),
         "pkgconfigdir": ("the folder of zarrs_c.pc, for PKG_CONFIG_PATH", os.path.join(folder, "pkgconfig")),
-        "cmakedir": ("the folder of zarrs_c-config.cmake, for zarrs_c_DIR", os.path.join(folder, "cmake", "zarrs_c")),
+        "cmakedir": (
+            "the folder of zarrs_c-config.cmake, for zarrs_c_DIR",
+            os.path.join(folder, "cmake", "zarrs_c"),
+        ),
         "cdef": ("the header as cffi's cdef() takes it", None),
     }
     parser = argparse.ArgumentParser(prog="python -m zarrs_c", description=__doc__)

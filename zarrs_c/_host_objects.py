@@ -60,7 +60,9 @@ class Obstore:
         await self.store.delete_async(key)
 
     async def list(self, prefix):
-        return [(item["path"], item["size"]) for item in await self.store.list(prefix or None).collect_async()]
+        return [
+            (item["path"], item["size"]) for item in await self.store.list(prefix or None).collect_async()
+        ]
 
 
 class Methods:
@@ -132,7 +134,7 @@ def entry(item):
 
 
 async def called(method, *arguments, **keywords):
-    """Call a method: an `async def` here, a plain one on a thread of its own. What it returns is awaited if it can be."""
+    """Call a method: an `async def` here, a plain one on a thread of its own. An awaitable result is awaited."""
     if iscoroutinefunction(method):
         return await method(*arguments, **keywords)
     result = await _plain.call(method, arguments, keywords)

@@ -11,10 +11,10 @@ from zarrs_c import (
     EncodedChunk,
     Store,
     _ChunkIndex,
-    _StoreLike,
     _OnProgress,
     _Region,
     _Selection,
+    _StoreLike,
 )
 from zarrs_c import configure as configure
 from zarrs_c import open_store as open_store

@@ -9,6 +9,7 @@ import asyncio
 import sys
 
 import cffi
+
 import zarrs_c
 
 ffi = cffi.FFI()
@@ -67,7 +68,11 @@ class Zarr:
         for n in shape:
             nbytes *= n
         data, error = bytearray(nbytes), ffi.new("zrc_error **")
-        starts, shapes, memory = ffi.new("uint64_t[]", start), ffi.new("uint64_t[]", shape), ffi.from_buffer(data)
+        starts, shapes, memory = (
+            ffi.new("uint64_t[]", start),
+            ffi.new("uint64_t[]", shape),
+            ffi.from_buffer(data),
+        )
         region = ffi.new("zrc_region *", [array, starts, shapes, ffi.NULL, memory, nbytes, ffi.NULL])
         future = self.loop.create_future()
         tag = id(future)

@@ -10,6 +10,7 @@ import sys
 
 import cffi
 import numpy as np
+
 import zarrs_c
 
 ffi = cffi.FFI()
@@ -40,7 +41,9 @@ def main(url):
     memory, row_bytes = ffi.from_buffer(data), data.strides[0]
     for row in range(len(data)):
         start, box = ffi.new("uint64_t[]", [row, 0]), ffi.new("uint64_t[]", [1, shape[1]])
-        region = ffi.new("zrc_region *", [array, start, box, ffi.NULL, memory + row * row_bytes, row_bytes, ffi.NULL])
+        region = ffi.new(
+            "zrc_region *", [array, start, box, ffi.NULL, memory + row * row_bytes, row_bytes, ffi.NULL]
+        )
         sink = ffi.new("zrc_sink *", [lib.zrc_queue_complete, queue, row])
         check(lib.zrc_read_async(runtime, region, 1, ffi.NULL, sink, ffi.NULL, ffi.NULL))
 

@@ -24,11 +24,21 @@ class Installed:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=SECONDS)
         self.bin = folder / "venv" / "bin"
         self.python = self.bin / "python"
-        self.run(self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel, *self.PACKAGES)
+        self.run(
+            self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel, *self.PACKAGES
+        )
 
     def _build(self) -> str:
         dist = self.folder / "dist"
-        command = [sys.executable, ROOT / "scripts" / "rust_env.py", sys.executable, "-m", "pip", "wheel", "-q"]
+        command = [
+            sys.executable,
+            ROOT / "scripts" / "rust_env.py",
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+        ]
         command += ["--no-build-isolation", "--no-deps", "--wheel-dir", dist, ROOT]
         subprocess.run(command, check=True, cwd=ROOT, timeout=SECONDS)
         (wheel,) = dist.glob("*.whl")
@@ -37,7 +47,11 @@ class Installed:
     @property
     def environment(self) -> dict:
         """Without anything that could lead back to this tree."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
         return {**kept, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
 
     def run(self, *command, cwd=None, environment=None, fails=False):

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::array::zrc_array;
 use super::buf::{zrc_buf, zrc_buf_free};
-use super::host::zrc_request_release;
 use super::error::{ZRC_OK, zrc_error, zrc_error_free, zrc_status};
+use super::host::zrc_request_release;
 use super::layout::{Plain, Versioned};
 use super::pointers;
 use super::queue::{Queue, zrc_queue_complete};

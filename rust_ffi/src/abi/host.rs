@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use object_store::GetRange;
 
-use super::completion::{ZRC_COMPLETION_CANCEL_REQUESTED, ZRC_COMPLETION_REQUEST, ZRC_COMPLETION_STORE_END, zrc_completion};
+use super::completion::{
+    ZRC_COMPLETION_CANCEL_REQUESTED, ZRC_COMPLETION_REQUEST, ZRC_COMPLETION_STORE_END, zrc_completion,
+};
 use super::error::{ZRC_OK, zrc_error, zrc_status, zrc_str};
 use super::layout::{self, versioned};
 use super::pointers::{self, Place};
@@ -326,8 +328,7 @@ pub unsafe extern "C" fn zrc_store_from_callbacks(
             true => Some(unsafe { pointers::share(table.ctx.cast::<Queue>(), "callbacks.ctx (the queue)") }?),
         };
         let generation = fork::generation();
-        let callbacks =
-            Arc::new(Callbacks { table, generation, made: AtomicBool::new(false), queue });
+        let callbacks = Arc::new(Callbacks { table, generation, made: AtomicBool::new(false), queue });
         let store = Store::of_host(&runtime, url, Arc::new(CHost(callbacks.clone())), takes_suffixes)?;
         callbacks.made.store(true, Ordering::Release);
         out.put(pointers::give(store));
@@ -398,7 +399,8 @@ pub unsafe extern "C" fn zrc_queue_request(queue: *mut c_void, request: *mut zrc
             unsafe { pointers::retain(request.cast::<Request>()) };
         }
         let cancelled = if is_cancel { ZRC_COMPLETION_CANCEL_REQUESTED } else { 0 };
-        let item = zrc_completion::of_request(request.cast(), given.public.tag, cancelled | ZRC_COMPLETION_REQUEST);
+        let item =
+            zrc_completion::of_request(request.cast(), given.public.tag, cancelled | ZRC_COMPLETION_REQUEST);
         if queue.push(item).is_err() {
             item.discard();
         }

@@ -27,11 +27,23 @@ impl Status {
     /// The status of a number of the header's; `None` for 0 and for numbers that it does not list.
     pub fn of_number(number: i32) -> Option<Self> {
         use Status::{
-            Buffer, Cancelled, Codec, Conflict, Exists, Forked, Invalid, Io, Memory, NotFound, Panic, Shutdown, Timeout,
-            Unsupported,
+            Buffer, Cancelled, Codec, Conflict, Exists, Forked, Invalid, Io, Memory, NotFound, Panic,
+            Shutdown, Timeout, Unsupported,
         };
         [
-            Invalid, NotFound, Io, Codec, Unsupported, Buffer, Cancelled, Shutdown, Forked, Panic, Timeout, Memory, Exists,
+            Invalid,
+            NotFound,
+            Io,
+            Codec,
+            Unsupported,
+            Buffer,
+            Cancelled,
+            Shutdown,
+            Forked,
+            Panic,
+            Timeout,
+            Memory,
+            Exists,
             Conflict,
         ]
         .into_iter()

@@ -141,7 +141,8 @@ impl HostStore {
     }
 
     async fn size(&self, location: &Path) -> object_store::Result<ObjectMeta> {
-        let answer = self.ask(Ask::Size { key: location.to_string() }, 0).await.map_err(|e| wrapped(location, e))?;
+        let answer =
+            self.ask(Ask::Size { key: location.to_string() }, 0).await.map_err(|e| wrapped(location, e))?;
         let size = answer.size.unwrap_or(0);
         Ok(meta(location.clone(), size, answer.etag))
     }
@@ -176,7 +177,8 @@ fn meta(location: Path, size: u64, e_tag: Option<String>) -> ObjectMeta {
 
 /// Where an answer's `n` bytes lie in the value, and how long that is.
 fn placed(range: Option<&GetRange>, n: u64, size: Option<u64>) -> Result<(Range<u64>, u64)> {
-    let wrong = |text: fmt::Arguments<'_>| Err(Error::new(Status::Io, format_args!("the host answered {text}")));
+    let wrong =
+        |text: fmt::Arguments<'_>| Err(Error::new(Status::Io, format_args!("the host answered {text}")));
     let (start, len) = match range {
         None => (0, size.unwrap_or(n)),
         // A range says by itself what it may contain; whoever wants the whole value's size does not ask for one.
@@ -213,7 +215,13 @@ impl ObjectStore for HostStore {
             let meta = self.size(location).await?;
             let payload = GetResultPayload::Stream(stream::empty().boxed());
             let range = 0..0;
-            return Ok(GetResult { payload, meta, range, attributes: Default::default(), extensions: Default::default() });
+            return Ok(GetResult {
+                payload,
+                meta,
+                range,
+                attributes: Default::default(),
+                extensions: Default::default(),
+            });
         }
         let asked = match &options.range {
             Some(GetRange::Bounded(range)) => range.end.saturating_sub(range.start),

@@ -70,7 +70,12 @@ impl Store {
     ///
     /// # Errors
     /// When the URL is none.
-    pub fn of_host(runtime: &Arc<Runtime>, url: &str, host: Arc<dyn Host>, takes_suffixes: bool) -> Result<Arc<Self>> {
+    pub fn of_host(
+        runtime: &Arc<Runtime>,
+        url: &str,
+        host: Arc<dyn Host>,
+        takes_suffixes: bool,
+    ) -> Result<Arc<Self>> {
         let url = Url::parse(url).map_err(|e| Error::invalid(format_args!("not a URL: {e}: {url:?}")))?;
         let (shown, client) =
             (display_url(&url), Client { store: Arc::new(HostStore::new(host)), takes_suffixes });
