@@ -26,15 +26,38 @@ from zarrs_c._selection cimport Box, result_shape
 from zarrs_c._scalars import SCALARS, scalar
 from zarrs_c._errors import BufferMismatchError, UnsupportedError
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef object ndarray = np.ndarray
 cdef object generic = np.generic
 cdef object empty = np.empty
 
 
+# NumPy asks for huge pages for arrays from this size on. Where the system hands memory out lazily (a virtual machine
+# does), their faults cost several times the read, so that large results lie in memory of their own.
+cdef Py_ssize_t LARGE = 4 << 20
+
+try:
+    from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+except ImportError:  # Windows
+    LARGE = PY_SSIZE_T_MAX
+
+
 cdef object fresh(Array array, const Box *box):
     """A new array for the selection."""
+    cdef int axis
+    cdef double needed = array.itemsize
     _refuse_variable(array)
-    return empty(result_shape(box), array.dtype)
+    for axis in range(box.ndim):
+        needed *= box.shape[axis]
+    if not LARGE <= needed < PY_SSIZE_T_MAX:
+        return empty(result_shape(box), array.dtype)
+    try:
+        memory = mmap(-1, <Py_ssize_t>needed, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+    except OSError:
+        return empty(result_shape(box), array.dtype)  # or NumPy's MemoryError, which names the shape
+    return ndarray(result_shape(box), array.dtype, memory)
 
 
 cdef int acquire(object buf, Array array, const Box *box, Py_buffer *view, Layout *layout) except -1:
