@@ -4,7 +4,6 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 CARGO = $(PY) scripts/rust_env.py cargo
 PYTEST_ARGS ?=
-BENCHMARKS ?= benchmarks/remote.py
 BENCH_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 
@@ -78,8 +77,8 @@ format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
 
-bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers, some minutes each
-	@for program in $(BENCHMARKS); do $(PY) $$program $(BENCH_ARGS) || exit; done
+bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers, some ten minutes
+	@$(PY) benchmarks/run.py $(BENCH_ARGS)
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*

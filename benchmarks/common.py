@@ -38,8 +38,8 @@ def machine() -> str:
 
 
 def take_turns(readers: dict[str, Callable[[], None]], runs: int, warm: int = 1) -> dict[str, list[float]]:
-    """Time each of `readers`, by name, in turn, `runs` times after `warm` rounds that do not count. What one returns, if
-    anything, is its time as it measured it itself."""
+    """Time each of `readers`, by name, in turn, `runs` times after `warm` rounds that do not count. What one
+    returns, if anything, is its time as it measured it itself."""
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for run in range(warm + runs):
         for name, read in readers.items():

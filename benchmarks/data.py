@@ -82,7 +82,9 @@ def write_floats(folder: Path, side: int, chunk: int) -> Path:
         g2 = np.arange(side, dtype=np.float32)[None, None, :]
         return np.sin(g0 / 50) * np.cos(g1 / 70) + g2 / 1024
 
-    return write(folder / f"floats-{side}-{chunk}", (side,) * 3, "float32", (chunk,) * 3, [LITTLE, BLOSC], planes)
+    return write(
+        folder / f"floats-{side}-{chunk}", (side,) * 3, "float32", (chunk,) * 3, [LITTLE, BLOSC], planes
+    )
 
 
 def write_table(folder: Path, chunks: int) -> Path:
@@ -91,7 +93,9 @@ def write_table(folder: Path, chunks: int) -> Path:
     def rows(start, stop):
         return np.arange(start, stop, dtype=np.float32)[:, None] + np.arange(1000, dtype=np.float32) / 1024
 
-    return write(folder / f"table-{chunks}", (100 * chunks, 1000), "float32", (100, 1000), [LITTLE, ZSTD], rows)
+    return write(
+        folder / f"table-{chunks}", (100 * chunks, 1000), "float32", (100, 1000), [LITTLE, ZSTD], rows
+    )
 
 
 def write_raster(folder: Path, side: int) -> Path:

@@ -1,13 +1,14 @@
 """Large reads of local files, zarrs_c beside its peers and beside the floor (floor.rs), interleaved in one run.
 
-    python benchmarks/large.py                          # everything; 1024³ takes some minutes, 6 GiB and 5 GiB of disk
-    python benchmarks/large.py --only zstd --runs 9 --peers tensorstore
+python benchmarks/large.py                          # everything; 1024³ takes some minutes, 6 GiB and 5 GiB of disk
+python benchmarks/large.py --only zstd --runs 9 --peers tensorstore
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -37,17 +38,14 @@ def cube_path(kind: str, options) -> Path:
 
 def floor_library() -> ctypes.CDLL:
     """The floor's programs, built with cargo if they are not."""
-    target = os.environ.get("CARGO_TARGET_DIR")
     build = [sys.executable, str(common.ROOT / "scripts" / "rust_env.py"), "cargo", "build", "--release"]
     command = [*build, "--locked", "--example", "floor", "--message-format", "json"]
     made = subprocess.run(command, check=True, capture_output=True, text=True, cwd=common.ROOT).stdout
-    import json
-
     for line in made.splitlines():
         message = json.loads(line)
         if message.get("target", {}).get("name") == "floor":
             return ctypes.CDLL(message["filenames"][0])
-    raise SystemExit(f"cargo made no floor library ({target=})")
+    raise SystemExit("cargo made no floor library")
 
 
 class Floor:
@@ -89,12 +87,14 @@ def timed(read, check, out=None):
 
 def cube(kind: str, options) -> dict:
     """All of a cube: into a given buffer where the library can, into a fresh array everywhere else."""
-    path, out, check = cube_path(kind, options), np.zeros((options.side,) * 3, np.uint16), Checked(options.side)
+    path, out, check = (
+        cube_path(kind, options),
+        np.zeros((options.side,) * 3, np.uint16),
+        Checked(options.side),
+    )
     floor, into, fresh = Floor(options), {}, {}
     for program in KINDS[kind]:
-        into[FLOORS[program]] = timed(
-            lambda program=program: floor.read_into(program, path, out), check, out
-        )
+        into[FLOORS[program]] = timed(lambda program=program: floor.read_into(program, path, out), check, out)
     for kind_of_peer in local_peers.available(options.peers):
         peer = kind_of_peer(path)
         if hasattr(peer, "read_into"):
@@ -166,7 +166,10 @@ def threads(options) -> dict:
     path, all_of_them = cube_path("zstd", options), os.cpu_count()
     processes = {
         n: subprocess.Popen(
-            [sys.executable, "-c", THREADS, str(n), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", THREADS, str(n), str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for n in (all_of_them, 1)
     }

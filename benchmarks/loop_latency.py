@@ -24,8 +24,8 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import data
+import numpy as np
 
 import zarrs_c
 

@@ -142,9 +142,7 @@ class Cubes:
             "shards": data.write_cube(folder, side, side // 4, side // 16),
         }
         self.out = np.empty((side,) * 3, np.uint16)
-        self.planes = {
-            plane: data.cube(plane, plane + 1, side)[0] for plane in (0, 1, side // 3, side - 1)
-        }
+        self.planes = {plane: data.cube(plane, plane + 1, side)[0] for plane in (0, 1, side // 3, side - 1)}
 
     def check(self, got) -> None:
         for plane, right in self.planes.items():

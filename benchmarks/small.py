@@ -1,7 +1,7 @@
 """Many small reads of local files: rows, windows, planes, a column, and how long one read takes to come back.
 
-    python benchmarks/small.py
-    python benchmarks/small.py --only rows windows --peers tensorstore
+python benchmarks/small.py
+python benchmarks/small.py --only rows windows --peers tensorstore
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def rows(options) -> dict:
         return time.perf_counter() - begin
 
     single = {
-        Zarrs_c.name: checked(
-            lambda: gathered(lambda i: zarrs_c.read_into(parts[i], array, order[i]), ROWS)
-        )
+        Zarrs_c.name: checked(lambda: gathered(lambda i: zarrs_c.read_into(parts[i], array, order[i]), ROWS))
     }
     together = {Zarrs_c.name: checked(lambda: asyncio.run(call()))}
     kinds = {kind.name: kind for kind in chosen(options)}
@@ -79,9 +77,7 @@ def rows(options) -> dict:
             into.write(peer[whole]).result()
             return time.perf_counter() - begin
 
-        single[Tensorstore.name] = checked(
-            lambda: gathered(lambda i: into[i].write(peer[order[i]]), ROWS)
-        )
+        single[Tensorstore.name] = checked(lambda: gathered(lambda i: into[i].write(peer[order[i]]), ROWS))
         together[Tensorstore.name] = checked(one_call)
     if "zarrista, async" in kinds:
         zarrista = kinds["zarrista, async"](path).array
@@ -137,9 +133,7 @@ def windows(options) -> dict:
         import tensorstore as ts
 
         peer, into = Tensorstore(path).array, ts.array(out)
-        readers[Tensorstore.name] = checked(
-            lambda: gathered(lambda i: into[i].write(peer[places[i]]), count)
-        )
+        readers[Tensorstore.name] = checked(lambda: gathered(lambda i: into[i].write(peer[places[i]]), count))
     if "zarrista, async" in kinds:
         zarrista = kinds["zarrista, async"](path).array
 
@@ -155,18 +149,16 @@ def windows(options) -> dict:
 
 def selection(title: str, path, select, options, goal: str) -> dict:
     """One selection of an array, into a buffer where the library can."""
-    readers, right = {}, None
+    right = Zarrs_c(path).read(select)
+    readers, out = {}, np.zeros_like(right)
+
+    def check(got):
+        np.testing.assert_array_equal(got.reshape(right.shape), right)
+
     for kind in chosen(options):
-        if kind.name == "zarrista, async, gathered":
+        if kind is local_peers.ZarristaGathered:  # it reads whole arrays
             continue
         peer = kind(path)
-        if right is None:
-            right = peer.read(select)
-            out = np.zeros_like(right)
-
-        def check(got):
-            np.testing.assert_array_equal(got.reshape(right.shape), right)
-
         if hasattr(peer, "read_into"):
             readers[peer.name] = timed(lambda peer=peer: peer.read_into(out, select), check, out)
         else:

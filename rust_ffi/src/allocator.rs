@@ -23,6 +23,19 @@ const ALIGN: usize = 16;
 /// Four sizes from each power of two to the next.
 const SIZES: usize = 4 * (HUGE.trailing_zeros() - LARGE.trailing_zeros()) as usize;
 
+/// Bytes that lie kept; nothing when another thread is at them.
+pub fn kept() -> usize {
+    ALLOCATOR.with_kept(|kept| kept.bytes).unwrap_or(0)
+}
+
+/// Give the kept blocks back to the system, unless another thread is at them.
+pub fn give_back() {
+    while let Some(Some((block, size))) = ALLOCATOR.with_kept(Kept::take_any) {
+        // SAFETY: kept blocks were allocated with the layout of their size, and this one is ours now.
+        unsafe { System.dealloc(block, size.layout()) };
+    }
+}
+
 struct KeepLarge {
     /// Guards `kept`. Never waited for, so that nothing hangs in a child that was forked while it was taken.
     busy: AtomicBool,
@@ -52,6 +65,12 @@ impl Kept {
         self.heads[size.index] = unsafe { block.cast::<*mut u8>().read() };
         self.bytes -= size.bytes;
         Some(block)
+    }
+
+    fn take_any(&mut self) -> Option<(*mut u8, Size)> {
+        let index = self.heads.iter().position(|head| !head.is_null())?;
+        let size = Size::at(index);
+        self.take(size).map(|block| (block, size))
     }
 
     fn keep(&mut self, block: *mut u8, size: Size) -> bool {
@@ -84,6 +103,12 @@ impl Size {
         let bytes = layout.size().next_multiple_of(step);
         let doubling = (power.trailing_zeros() - LARGE.trailing_zeros() - 1) as usize;
         Some(Self { index: 4 * doubling + (bytes - power / 2) / step - 1, bytes })
+    }
+
+    /// The size whose list is the `index`th.
+    fn at(index: usize) -> Self {
+        let half = LARGE << (index / 4);
+        Self { index, bytes: half + half / 4 * (index % 4 + 1) }
     }
 
     fn layout(self) -> Layout {
@@ -150,6 +175,7 @@ mod tests {
         let mut before = None;
         for size in (LARGE + 1..=HUGE).step_by(4001).chain([HUGE]) {
             let rounded = of(size).unwrap();
+            assert_eq!(Size::at(rounded.index), rounded);
             assert!(rounded.index < SIZES && rounded.bytes >= size && rounded.bytes - size <= size / 4);
             if let Some(before) = before.replace(rounded) {
                 assert_eq!(before.index == rounded.index, before.bytes == rounded.bytes);

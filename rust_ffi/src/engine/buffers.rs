@@ -24,6 +24,12 @@ impl BufferPool {
         Self { idle: Mutex::default(), most }
     }
 
+    /// Give what lies idle back to the system.
+    pub fn give_back(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap());
+        drop(idle);
+    }
+
     /// A buffer of `len` bytes of whatever content.
     pub fn take(self: &Arc<Self>, len: usize) -> Result<Buffer> {
         let mut pages = {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod fork;
 pub mod gather;
 pub mod grid;
+pub mod idle;
 pub mod index_cache;
 pub mod local;
 pub mod locks;

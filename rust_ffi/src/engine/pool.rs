@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::error::{Error, Result, Status};
+use super::idle::Keeper;
 
 /// Bytes of decoded chunks that a lane is served in one turn.
 const QUANTUM: i64 = 1 << 20;
@@ -71,6 +72,7 @@ pub struct CodecPool {
     threads: rayon_core::ThreadPool,
     size: usize,
     queue: Mutex<Queue>,
+    keeper: Arc<Keeper>,
 }
 
 impl CodecPool {
@@ -80,6 +82,7 @@ impl CodecPool {
     /// [`Status::Io`] when the system gives no more threads.
     pub fn start(
         size: usize,
+        keeper: Arc<Keeper>,
         on_start: impl Fn() + Send + Sync + 'static,
         on_exit: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -92,7 +95,7 @@ impl CodecPool {
             .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::new(Status::Io, format_args!("cannot start {size} codec threads: {e}")))?;
-        Ok(Self { threads, size, queue: Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 }) })
+        Ok(Self { threads, size, queue: Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 }), keeper })
     }
 
     /// Queue `work`, of at most `units` units, on `lane`.
@@ -152,10 +155,21 @@ impl CodecPool {
     }
 
     /// A worker's life: units, until none is left.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         while let Some((work, unit)) = self.next() {
             work.run(unit);
         }
+        self.keeper.rest(self);
+    }
+
+    /// Whether no worker has anything to do.
+    pub fn is_idle(&self) -> bool {
+        self.queue.lock().unwrap().workers == 0
+    }
+
+    /// Have every thread call `f`, each when it has nothing better to do.
+    pub fn on_each_thread(&self, f: fn()) {
+        self.threads.spawn_broadcast(move |_| f());
     }
 
     fn next(&self) -> Option<(Arc<dyn Work>, usize)> {
@@ -214,6 +228,7 @@ impl Work for Once {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buffers::BufferPool;
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Sender, channel};
@@ -240,7 +255,8 @@ mod tests {
 
     #[test]
     fn many_small_units_pass_large_ones() {
-        let pool = Arc::new(CodecPool::start(1, || {}, || {}).unwrap());
+        let keeper = Keeper::new(Arc::new(BufferPool::new(0)), |_| {});
+        let pool = Arc::new(CodecPool::start(1, keeper, || {}, || {}).unwrap());
         let (ran, order) = channel();
         let (gate, wait) = channel::<()>();
         // The only worker waits until everything is queued.

@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::buffers::BufferPool;
 use super::error::{Error, Result, Status};
 use super::fork::{self, PerProcess};
+use super::idle::Keeper;
 use super::index_cache::IndexCache;
 use super::locks::KeyLocks;
 use super::pool::CodecPool;
@@ -117,6 +118,7 @@ pub struct Live {
     pub closing_token: CancellationToken,
     pub budget: Budget,
     pub buffers: Arc<BufferPool>,
+    keeper: Arc<Keeper>,
     pub indexes: IndexCache,
     pub locks: Arc<KeyLocks>,
     pub clients: ClientCache,
@@ -143,13 +145,18 @@ struct Idle {
 
 impl Live {
     fn new(config: RuntimeConfig, closing: bool) -> Self {
+        let buffers = Arc::new(BufferPool::new(config.max_bytes / 4));
+        let idle = Arc::<Idle>::default();
+        let threads = idle.clone();
+        let keeper = Keeper::new(buffers.clone(), move |by| threads.change_threads(by));
         Self {
             config,
+            keeper,
             pool: Mutex::default(),
             io: Mutex::default(),
             closing_token: CancellationToken::new(),
             budget: Budget::new(config.max_requests, config.max_bytes),
-            buffers: Arc::new(BufferPool::new(config.max_bytes / 4)),
+            buffers,
             indexes: IndexCache::new(config.index_cache_bytes),
             locks: Arc::default(),
             clients: ClientCache::default(),
@@ -162,7 +169,7 @@ impl Live {
             operations_failed: AtomicU64::new(0),
             operations_in_flight: Gauge::default(),
             entered: AtomicUsize::new(0),
-            idle: Arc::default(),
+            idle,
         }
     }
 
@@ -206,7 +213,7 @@ impl Live {
         let (starting, ending) = (self.idle.clone(), self.idle.clone());
         let on_start = move || starting.change_threads(1);
         let on_exit = move || ending.change_threads(-1);
-        CodecPool::start(size, on_start, on_exit).map(Arc::new)
+        CodecPool::start(size, self.keeper.clone(), on_start, on_exit).map(Arc::new)
     }
 
     pub fn closing(&self) -> bool {
@@ -248,6 +255,7 @@ impl Live {
     fn shutdown(&self, timeout: Duration) -> Result<()> {
         self.closing.store(true, Ordering::SeqCst);
         self.closing_token.cancel();
+        self.keeper.close();
         let deadline = Instant::now() + timeout;
         self.idle.wait(deadline, "operations", |_| self.entered.load(Ordering::Acquire))?;
         // Its threads end once the last reference is gone; no operation is left that could ask for another pool.
@@ -268,6 +276,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
+        self.keeper.close();
         self.stop_io();
     }
 }

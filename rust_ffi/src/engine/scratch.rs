@@ -4,6 +4,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::RefCell;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::error::{Error, Result};
 
@@ -60,6 +61,7 @@ impl Pages {
         let layout = Layout::from_size_align(size, align).map_err(|_| failed())?;
         // SAFETY: the layout's size is not 0.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
+        KEPT.fetch_add(size, Relaxed);
         Ok(Self { start, layout })
     }
 }
@@ -71,6 +73,7 @@ unsafe impl Sync for Pages {}
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        KEPT.fetch_sub(self.layout.size(), Relaxed);
         // SAFETY: allocated with this layout, and owned.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
@@ -96,9 +99,23 @@ pub struct Scratch {
     pub decoded: [PageBuf; 2],
 }
 
+thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
+
+/// Bytes of all the buffers that there are.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of the buffers that are kept, and of those in use.
+pub fn kept() -> usize {
+    KEPT.load(Relaxed)
+}
+
+/// Give this thread's scratch back to the system, unless it is in use.
+pub fn give_back() {
+    drop(SCRATCH.with(|scratch| scratch.try_borrow_mut().map(|mut scratch| std::mem::take(&mut *scratch))));
+}
+
 /// Run `f` with this thread's scratch. Must not be nested.
 pub fn with<T>(f: impl FnOnce(&mut Scratch) -> T) -> T {
-    thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
     SCRATCH.with(|scratch| f(&mut scratch.borrow_mut()))
 }
 
