@@ -10,11 +10,13 @@ PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench wheel install-c clean \
-        clean-cache
+RELIABILITY_MINUTES ?= 5
+
+.PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench \
+        reliability reliability-peers fuzz memcheck wheel install-c clean clean-cache
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 tools:
 	@sh scripts/check-tools.sh >/dev/null
@@ -79,6 +81,24 @@ format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 
 bench: build $(VENV)/.group-test $(VENV)/.group-bench ## benchmarks beside the peers, some ten minutes
 	@$(PY) benchmarks/run.py $(BENCH_ARGS)
+
+# The interpreters beside VENV's own need environments of their own first: make build PYTHON=... VENV=.venv-3.13
+reliability: build $(VENV)/.group-test ## 1,000 exits and a soak, over every .venv* there is; some 15 minutes
+	$(PY) tests/reliability/exits.py --count 1000 $(patsubst %,--python %,$(wildcard .venv*/bin/python))
+	$(PY) tests/reliability/soak.py --minutes $(RELIABILITY_MINUTES)
+
+reliability-peers: build $(VENV)/.group-test $(VENV)/.group-bench ## the same exits and forks with other libraries
+	$(PY) tests/reliability/peers.py
+	-for library in tensorstore zarr zarrista; do \
+	  $(PY) tests/reliability/exits.py --count 52 --library $$library; done
+
+fuzz: tools $(VENV)/.group-build ## the fuzzer for RELIABILITY_MINUTES a target, from a seed of its own
+	ZARRS_C_FUZZ_SECONDS=$$(($(RELIABILITY_MINUTES) * 60)) ZARRS_C_FUZZ_SEED=$${ZARRS_C_FUZZ_SEED:-$$(date +%s)} \
+	  $(CARGO) test --release --locked --test fuzz -- --nocapture
+
+memcheck: tools $(VENV)/.group-build ## the hostile chunks under valgrind, the C libraries' decoders included
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \
+	  $(CARGO) test --release --locked --test hostile -- --test-threads=1
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*

@@ -206,6 +206,10 @@ def test_the_figures_of_a_read_are_its_own(running, array, field):
             chunks_missing=0,
             objects_total=3,
             objects_done=3,
+            puts=0,
+            deletes=0,
+            bytes_written=0,
+            chunks_encoded=0,
         )
         assert future.stats() == figures
 

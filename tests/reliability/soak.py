@@ -114,6 +114,10 @@ class Soak:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    async def abandon(self):
+        zarrs_c.read(self.reads[2][0]).add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.sleep(0.01)
+
     def fork(self):
         """In the midst of it all, a child that reads, and exits."""
         with warnings.catch_warnings():
@@ -141,8 +145,7 @@ class Soak:
             try:
                 loop.run_until_complete(self.round())
                 if self.rng.random() < 0.2:  # closed with reads in flight
-                    loop.call_soon(lambda: zarrs_c.read(self.reads[2][0]))
-                    loop.run_until_complete(asyncio.sleep(0.01))
+                    loop.run_until_complete(self.abandon())
             finally:
                 loop.close()
             for array, data in self.reads[:2]:
