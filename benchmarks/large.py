@@ -116,14 +116,15 @@ def again(options) -> dict:
     import zarrs_c
 
     path, check = cube_path("zstd", options), Checked(options.side)
-    out, array = np.zeros((options.side,) * 3, np.uint16), zarrs_c.sync.open_array(path)
-    last = {"seconds": 0.3}
+    out, array = np.full((options.side,) * 3, 1, np.uint16), zarrs_c.sync.open_array(path)
+    last = {"seconds": float("inf")}
 
     async def whole():
         start = time.perf_counter()
         await zarrs_c.read_into(out, array)
-        last["seconds"] = time.perf_counter() - start
-        return last["seconds"]
+        seconds = time.perf_counter() - start
+        last["seconds"] = min(last["seconds"], seconds)
+        return seconds
 
     async def cancelled():
         future = zarrs_c.read_into(out, array)
