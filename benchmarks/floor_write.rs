@@ -62,13 +62,14 @@ impl Cube {
     }
 
     fn write_chunk(&self, path: &Path, at: [usize; 3], scratch: &mut Scratch) {
-        let parts = if self.inner == 0 { 1 } else { (self.chunk / self.inner).pow(3) };
+        // How many inner chunks a side; none where the chunk is no shard.
+        let inner = self.chunk.checked_div(self.inner);
+        let parts = inner.map_or(1, |n| n.pow(3));
         let part = zstd_safe::compress_bound((self.chunk.pow(3) * ITEM) / parts);
         grown(&mut scratch.encoded, parts * (part + 16) + 4);
-        let len = if self.inner == 0 {
-            self.encode(self.chunk, at, scratch, 0)
-        } else {
-            self.encode_shard(at, scratch, self.chunk / self.inner)
+        let len = match inner {
+            None => self.encode(self.chunk, at, scratch, 0),
+            Some(n) => self.encode_shard(at, scratch, n),
         };
         File::create(path).unwrap().write_all_at(&scratch.encoded[..len], 0).unwrap();
     }

@@ -88,7 +88,7 @@ fn what_is_replaced_as_a_whole_is_not_read_and_what_stays_is_copied_as_bytes() {
     // The array's last chunk along each dimension reaches beyond it. One region, then the same in two.
     for parts in [1, 2] {
         let array = open(&runtime, folder.path(), "zstd");
-        let mut memory = vec![3u32; 5 * 5];
+        let mut memory = [3u32; 5 * 5];
         let rows = memory.chunks_mut(25 / 5 * (5 / parts + parts - 1)).enumerate();
         let regions: Vec<_> = rows
             .map(|(i, rows)| Region {

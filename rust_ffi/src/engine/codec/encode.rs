@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use zarrs::array::ArrayBytes;
 use zarrs::array::codec::api::{ArrayToBytesCodecTraits, BytesToBytesCodecTraits, CodecOptions};
-use zstd_safe::CParameter;
 
 use super::super::Dims;
 use super::super::error::{Error, Result};
@@ -16,6 +15,7 @@ use super::super::scatter::c_strides;
 use super::super::scratch::PageBuf;
 use super::chain::{ChunkCodec, codec_options};
 use super::steps::{Step, fletcher32};
+use super::zstd_encoder::Encoder;
 
 impl ChunkCodec {
     /// Where the elements of each dimension must lie in what [`Self::encode`] takes. `generic`: for zarrs alone.
@@ -107,15 +107,15 @@ fn encode_steps<'a>(
 
 /// Compress into `out`; returns how many bytes that gave.
 fn zstd(input: &[u8], out: &mut PageBuf, level: i32, checksum: bool) -> Result<usize> {
-    thread_local!(static CONTEXT: RefCell<zstd_safe::CCtx<'static>> = RefCell::new(zstd_safe::CCtx::create()));
+    thread_local!(static ENCODER: RefCell<Option<Encoder>> = const { RefCell::new(None) });
     let out = out.get(zstd_safe::compress_bound(input.len()))?;
-    CONTEXT.with(|context| {
-        let mut context = context.borrow_mut();
-        context
-            .set_parameter(CParameter::CompressionLevel(level))
-            .and_then(|_| context.set_parameter(CParameter::ChecksumFlag(checksum)))
-            .and_then(|_| context.compress2(out, input))
-            .map_err(|code| failed(zstd_safe::get_error_name(code)))
+    ENCODER.with(|encoder| {
+        let mut encoder = encoder.borrow_mut();
+        if encoder.is_none() {
+            *encoder = Some(Encoder::new()?);
+        }
+        let encoder = encoder.as_mut().expect("made above");
+        encoder.compress(input, out, level, checksum).map_err(failed)
     })
 }
 

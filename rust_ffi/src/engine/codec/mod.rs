@@ -12,5 +12,6 @@ mod gdeflate;
 mod nested;
 mod steps;
 mod zfp;
+mod zstd_encoder;
 
 pub use chain::{Chain, ChunkCodec, Decoded};
