@@ -332,7 +332,7 @@ typedef struct zrc_io_options {
 } zrc_io_options;
 
 #define ZRC_IO_FAIL_FAST    1u /* the first region that fails stops the others, which end as ZRC_E_CANCELLED */
-#define ZRC_IO_NO_FAST_PATH 2u /* decode, encode through zarrs' generic codecs only: to test and compare */
+#define ZRC_IO_NO_FAST_PATH 2u /* through zarrs' generic codecs only: to test and compare, for bytes that you trust */
 /* Of writes only: */
 #define ZRC_IO_WRITE_EMPTY  4u /* store chunks that hold only the fill value, which are erased otherwise */
 #define ZRC_IO_SYNC         8u /* local files, and the folders they are in, are on the disk before the completion */
