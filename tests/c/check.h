@@ -15,6 +15,19 @@
 #define CHECK(condition) \
   ((condition) ? (void)0 : (fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition), exit(1)))
 
+/* For the thread sanitizer, which does not see into the library, what the header promises: what a thread did before it
+ * lent memory to the library is seen by whoever is called with it, and what was done before the end by whoever learns of
+ * that. The address only has to be the same on both sides. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_release(void *address);
+void __tsan_acquire(void *address);
+#define HAND_OVER(address) __tsan_release((void *)(address))
+#define TAKE_OVER(address) __tsan_acquire((void *)(address))
+#else
+#define HAND_OVER(address) ((void)(address))
+#define TAKE_OVER(address) ((void)(address))
+#endif
+
 /* The status of a call must be `expected`. */
 #define EXPECT(expected, call) expect_status((expected), (call), #call, __FILE__, __LINE__)
 

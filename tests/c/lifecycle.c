@@ -367,7 +367,9 @@ static void shutdown_ends_what_is_under_way(const char *folder) {
   EXPECT_ERROR(ZRC_E_SHUTDOWN, "shut down", zrc_read_async(w.runtime, &region, 1, NULL, &sink, NULL, &error));
   EXPECT_ERROR(ZRC_E_SHUTDOWN, "shut down", zrc_array_open(w.store, "plain", NULL, &array, &error));
   EXPECT_ERROR(ZRC_E_SHUTDOWN, "shut down", zrc_read_encoded_chunk(w.slow, index, 0, &buf, &error));
+  EXPECT_ERROR(ZRC_E_SHUTDOWN, "shut down", zrc_erase_chunk(w.slow, index, 0, &error));
   CHECK(zrc_queue_drain(queue, &completion, 1) == 0); /* a refused operation has no completion */
+  EXPECT(ZRC_OK, zrc_runtime_shutdown(w.runtime, 0)); /* and starts no thread that would have to be waited for */
   zrc_queue_release(queue);
   close_world(&w); /* shuts down once more */
 }

@@ -1,32 +1,51 @@
 /* Valid calls in every order, from several threads:  random_calls FOLDER SECONDS SEED
  *
- * An episode is a runtime, and threads that each do what a random number says: open, read and write by callback, by queue
- * or to be waited for; cancel; release in any order; submit from callbacks; shut down at any moment. It ends when every
- * operation has had its one completion, and every store of callbacks its one end. Run it under valgrind or a sanitizer. */
+ * An episode is a runtime, and threads that each do what a random number says: open, read and write by callback, by a
+ * queue or to be waited for; cancel; release in any order; submit from callbacks; shut down at any moment. It ends when every
+ * operation has had its one completion, and every store of callbacks its one end. Run it under valgrind or a sanitizer.
+ *
+ * What is written is determined: in the array `shared` each element is that of all test arrays, or the fill value,
+ * whoever writes, erases and cuts it; of the array `own` each thread has columns, in chunks in common with others. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 
-enum { THREADS = 4, SLOTS = 16, STEPS = 150 };
+enum { THREADS = 4, SLOTS = 16, STEPS = 150, CHUNK_ROWS = 10, CHUNK_COLUMNS = 7, OWN_ROWS = 40, OWN_COLUMNS = 9 };
+
+#define METADATA(shape, attributes)                                                                          \
+  "{\"zarr_format\":3,\"node_type\":\"array\",\"shape\":" shape ",\"data_type\":\"int32\",\"fill_value\":0," \
+  "\"chunk_grid\":{\"name\":\"regular\",\"configuration\":{\"chunk_shape\":[10,7]}},"                        \
+  "\"chunk_key_encoding\":{\"name\":\"default\"},\"attributes\":" attributes ","                             \
+  "\"codecs\":[{\"name\":\"bytes\",\"configuration\":{\"endian\":\"little\"}}]}"
+
+/* What an array that is made is, and what `shared` becomes meanwhile: the second cuts most of its chunks off. */
+static const char *const documents[] = {METADATA("[95,63]", "{}"), METADATA("[12,63]", "{\"a\":1}")};
+
+enum { READ, WRITE, WRITE_CHUNK, ERASE_CHUNK, CREATE, UPDATE, KINDS };
 
 typedef struct episode {
   zrc_runtime *runtime;
   zrc_queue *queue;
-  zrc_array *arrays[3];
-  atomic_int submitted, completed, queued, drops;
+  zrc_array *arrays[3], *shared, *own;
+  zrc_store *scratch;
+  atomic_int submitted, completed, queued, drops, threads;
   uint64_t seed;
 } episode;
 
 /* One operation: its memory lives until its completion. */
 typedef struct job {
   episode *e;
-  zrc_array *array; /* a reference of its own, for the read that its callback submits */
+  zrc_array *array; /* a reference of its own, for what its callback submits */
+  int kind;
   int generation;
   int finals;
-  int32_t data[64];
+  int32_t data[CHUNK_ROWS * CHUNK_COLUMNS];
   uint64_t start[2], shape[2];
+  zrc_io_options options;
+  char path[16];
 } job;
 
 static uint64_t next(uint64_t *state) { /* xorshift */
@@ -40,11 +59,42 @@ static int allowed(zrc_status status) {
   return status == ZRC_OK || status == ZRC_E_CANCELLED || status == ZRC_E_SHUTDOWN;
 }
 
-static zrc_status submit_read(job *j, const zrc_sink *sink, zrc_op **op) {
+static zrc_region region_of_job(job *j) {
   zrc_region region = {j->array, j->start, j->shape, NULL, j->data, (size_t)(j->shape[0] * j->shape[1]) * 4, NULL};
-  zrc_status status = zrc_read_async(j->e->runtime, &region, 1, NULL, sink, op, NULL);
+  return region;
+}
+
+static zrc_status submit(job *j, const zrc_sink *sink, zrc_op **op) {
+  zrc_region region = region_of_job(j);
+  uint64_t index[2] = {j->start[0] / CHUNK_ROWS, j->start[1] / CHUNK_COLUMNS};
+  const char *document = documents[j->start[0] % 2];
+  episode *e = j->e;
+  zrc_array *array = j->array;
+  int kind = j->kind;
+  zrc_status status;
+  atomic_fetch_add(&e->submitted, 1);
+  HAND_OVER(j); /* from here on it is the completion's */
+  switch (kind) {
+    case READ:
+      status = zrc_read_async(e->runtime, &region, 1, NULL, sink, op, NULL);
+      break;
+    case WRITE:
+      status = zrc_write_async(e->runtime, &region, 1, &j->options, sink, op, NULL);
+      break;
+    case WRITE_CHUNK:
+      status = zrc_write_encoded_chunk_async(array, index, j->data, region.nbytes, 0, sink, op, NULL);
+      break;
+    case ERASE_CHUNK:
+      status = zrc_erase_chunk_async(array, index, 0, sink, op, NULL);
+      break;
+    case CREATE:
+      status = zrc_array_create_async(e->scratch, j->path, document, ZRC_CREATE_OVERWRITE, sink, op, NULL);
+      break;
+    default:
+      status = zrc_array_update_async(array, document, 0, sink, op, NULL);
+  }
   CHECK(status == ZRC_OK || status == ZRC_E_SHUTDOWN);
-  if (status == ZRC_OK) atomic_fetch_add(&j->e->submitted, 1);
+  if (status != ZRC_OK) atomic_fetch_sub(&e->submitted, 1);
   return status;
 }
 
@@ -53,28 +103,40 @@ static void end_job(job *j) {
   free(j);
 }
 
+/* What was read, and what was written: nobody may have changed it. */
+static void expect_data(const job *j) {
+  int filled = j->kind == READ && j->array == j->e->shared;
+  for (uint64_t i = 0; i < j->shape[0]; i++)
+    for (uint64_t k = 0; k < j->shape[1]; k++) {
+      int32_t got = j->data[i * j->shape[1] + k];
+      CHECK(got == (int32_t)(1000 * (j->start[0] + i) + j->start[1] + k) || (filled && got == 0));
+    }
+}
+
 static void finish(job *j, const zrc_completion *done) {
+  TAKE_OVER(j);
   CHECK(++j->finals == 1);
-  CHECK((done->flags & ZRC_COMPLETION_FINAL) && allowed(done->status));
+  if (!allowed(done->status)) stop_on(done->error);
+  CHECK(done->flags & ZRC_COMPLETION_FINAL);
   CHECK((done->status == ZRC_OK) == (done->error == NULL));
+  CHECK((done->result != NULL) == (done->status == ZRC_OK && j->kind >= CREATE));
+  CHECK((done->result != NULL) == ((done->flags & ZRC_COMPLETION_ARRAY) != 0));
   zrc_error_free(done->error);
-  if (done->status == ZRC_OK && j->shape[0])
-    for (uint64_t i = 0; i < j->shape[0]; i++)
-      for (uint64_t k = 0; k < j->shape[1]; k++)
-        CHECK(j->data[i * j->shape[1] + k] == (int32_t)(1000 * (j->start[0] + i) + j->start[1] + k));
+  zrc_array_release((zrc_array *)done->result);
+  if (done->status == ZRC_OK || j->kind != READ) expect_data(j);
 }
 
 /* A callback may submit, cancel and release. */
 static void on_complete(void *ctx, const zrc_completion *done) {
   job *j = (job *)ctx;
-  episode *e = j->e;
   finish(j, done);
+  episode *e = j->e;
   zrc_op *op = NULL;
   zrc_sink again = {on_complete, j, 0};
   if (done->status == ZRC_OK && j->generation-- > 0) {
     j->finals = 0;
     int cancels = j->generation & 1;
-    if (submit_read(j, &again, cancels ? &op : NULL) == ZRC_OK) {
+    if (submit(j, &again, cancels ? &op : NULL) == ZRC_OK) {
       if (cancels) zrc_op_cancel(op); /* `j` may be gone by now */
       zrc_op_release(op);
       atomic_fetch_add(&e->completed, 1);
@@ -85,16 +147,29 @@ static void on_complete(void *ctx, const zrc_completion *done) {
   atomic_fetch_add(&e->completed, 1);
 }
 
+/* Three of five are reads. */
 static job *new_job(episode *e, uint64_t *random) {
   job *j = (job *)calloc(1, sizeof *j);
   CHECK(j != NULL);
+  uint64_t which = next(random) % 4;
   j->e = e;
-  j->array = e->arrays[next(random) % 3];
+  j->kind = next(random) % 5 < 3 ? READ : (int)(next(random) % KINDS);
+  j->array = j->kind == READ && which < 3 ? e->arrays[which] : e->shared;
   zrc_array_retain(j->array);
   for (int d = 0; d < 2; d++) {
     j->start[d] = next(random) % 30;
     j->shape[d] = next(random) % 9;
   }
+  if (j->kind == WRITE_CHUNK) { /* as stored: the whole chunk */
+    j->start[0] -= j->start[0] % CHUNK_ROWS, j->start[1] -= j->start[1] % CHUNK_COLUMNS;
+    j->shape[0] = CHUNK_ROWS, j->shape[1] = CHUNK_COLUMNS;
+  }
+  ZRC_INIT(&j->options);
+  j->options.flags = next(random) % 2 ? 0 : next(random) % 2 ? ZRC_IO_WRITE_EMPTY : ZRC_IO_NO_FAST_PATH;
+  snprintf(j->path, sizeof j->path, "made/%d", (int)(which % 2));
+  if (j->kind != READ)
+    for (uint64_t i = 0; i < j->shape[0] * j->shape[1]; i++)
+      j->data[i] = (int32_t)(1000 * (j->start[0] + i / j->shape[1]) + j->start[1] + i % j->shape[1]);
   return j;
 }
 
@@ -141,6 +216,53 @@ static void opens(episode *e, uint64_t *random) {
   zrc_store_release(store);
 }
 
+/* ---- the array `own`: a thread knows what its columns hold ---- */
+
+typedef struct columns {
+  uint64_t first;
+  int32_t values[OWN_ROWS][OWN_COLUMNS]; /* -1: one of two */
+} columns;
+
+static zrc_status write_own(episode *e, const zrc_region *region, uint64_t *random) {
+  zrc_completion done;
+  zrc_op *op = NULL;
+  if (next(random) % 2) return zrc_write(e->runtime, region, 1, NULL, NULL);
+  zrc_status status = zrc_write_async(e->runtime, region, 1, NULL, NULL, &op, NULL);
+  if (status != ZRC_OK) return status;
+  ZRC_INIT(&done);
+  if (next(random) % 4 == 0) zrc_op_cancel(op);
+  EXPECT(ZRC_OK, zrc_op_wait(op, UINT32_MAX, &done));
+  zrc_error_free(done.error);
+  zrc_op_release(op);
+  return done.status;
+}
+
+static void write_and_read_own(episode *e, columns *mine, uint64_t *random) {
+  int32_t data[OWN_ROWS * OWN_COLUMNS], value = (int32_t)(next(random) % 3); /* 0: the fill value */
+  uint64_t row = next(random) % OWN_ROWS, column = next(random) % OWN_COLUMNS;
+  uint64_t start[2] = {row, mine->first + column};
+  uint64_t shape[2] = {1 + next(random) % (OWN_ROWS - row), 1 + next(random) % (OWN_COLUMNS - column)};
+  for (uint64_t i = 0; i < shape[0] * shape[1]; i++) data[i] = value;
+  zrc_region region = {e->own, start, shape, NULL, data, (size_t)(shape[0] * shape[1]) * 4, NULL};
+  zrc_status status = write_own(e, &region, random);
+  CHECK(allowed(status));
+  for (uint64_t i = 0; i < shape[0]; i++)
+    for (uint64_t k = 0; k < shape[1]; k++) {
+      int32_t *known = &mine->values[row + i][column + k];
+      *known = status == ZRC_OK || *known == value ? value : -1;
+    }
+  start[0] = 0, start[1] = mine->first;
+  shape[0] = OWN_ROWS, shape[1] = OWN_COLUMNS;
+  region.nbytes = sizeof data;
+  status = zrc_read(e->runtime, &region, 1, NULL, NULL);
+  CHECK(status == ZRC_OK || status == ZRC_E_SHUTDOWN);
+  if (status != ZRC_OK) return;
+  for (uint64_t i = 0; i < OWN_ROWS * OWN_COLUMNS; i++) {
+    int32_t *known = &mine->values[i / OWN_COLUMNS][i % OWN_COLUMNS];
+    CHECK(*known == -1 ? data[i] >= 0 && data[i] < 3 : data[i] == *known);
+  }
+}
+
 /* ---- a store of callbacks: every value is missing, answered or let go, now or never ---- */
 
 static void get(void *ctx, zrc_request *request) {
@@ -176,16 +298,19 @@ static void *run(void *ctx) {
   static atomic_ullong numbers;
   uint64_t random = e->seed * 0x9E3779B97F4A7C15u + 77 * (atomic_fetch_add(&numbers, 1) + 1);
   zrc_op *slots[SLOTS] = {NULL};
+  columns mine;
+  memset(&mine, 0, sizeof mine);
+  mine.first = OWN_COLUMNS * (uint64_t)atomic_fetch_add(&e->threads, 1);
   for (int step = 0; step < STEPS; step++) {
     uint64_t at = next(&random) % SLOTS;
     job *j;
     zrc_op *op = NULL;
-    switch (next(&random) % 10) {
+    switch (next(&random) % 11) {
       case 0:
       case 1: { /* by callback */
         zrc_sink sink = {on_complete, j = new_job(e, &random), 0};
         j->generation = (int)(next(&random) % 3);
-        if (submit_read(j, &sink, next(&random) % 2 ? &op : NULL) != ZRC_OK) end_job(j);
+        if (submit(j, &sink, next(&random) % 2 ? &op : NULL) != ZRC_OK) end_job(j);
         if (slots[at]) zrc_op_release(slots[at]);
         slots[at] = op;
         break;
@@ -195,7 +320,7 @@ static void *run(void *ctx) {
         j = new_job(e, &random);
         zrc_sink sink = {zrc_queue_complete, e->queue, (uint64_t)(uintptr_t)j};
         atomic_fetch_add(&e->queued, 1);
-        if (submit_read(j, &sink, NULL) != ZRC_OK) {
+        if (submit(j, &sink, NULL) != ZRC_OK) {
           atomic_fetch_sub(&e->queued, 1);
           end_job(j);
         }
@@ -203,7 +328,7 @@ static void *run(void *ctx) {
       }
       case 4: /* to be waited for */
         j = new_job(e, &random);
-        if (submit_read(j, NULL, &op) == ZRC_OK) wait_and_forget(op, j, &random);
+        if (submit(j, NULL, &op) == ZRC_OK) wait_and_forget(op, j, &random);
         else end_job(j);
         break;
       case 5:
@@ -219,6 +344,9 @@ static void *run(void *ctx) {
       case 8:
         host_store(e, &random);
         break;
+      case 9:
+        write_and_read_own(e, &mine, &random);
+        break;
       default: {
         zrc_stats stats;
         zrc_op_stats one;
@@ -227,12 +355,21 @@ static void *run(void *ctx) {
         EXPECT(ZRC_OK, zrc_runtime_get_stats(e->runtime, &stats));
         if (slots[at]) EXPECT(ZRC_OK, zrc_op_get_stats(slots[at], &one));
         zrc_queue_wake(e->queue);
-        if (next(&random) % 200 == 0) (void)zrc_runtime_shutdown(e->runtime, 20000);
+        if (next(&random) % 200 == 0) EXPECT(ZRC_OK, zrc_runtime_shutdown(e->runtime, 60000));
       }
     }
   }
   for (int i = 0; i < SLOTS; i++) zrc_op_release(slots[i]);
   return NULL;
+}
+
+/* In memory, and every other time in a folder. */
+static void make_scratch(episode *e, const char *folder) {
+  char place[4096];
+  snprintf(place, sizeof place, "%s/random-%d", folder, (int)getpid());
+  e->scratch = open_store(e->runtime, e->seed % 2 ? place : "memory://random");
+  EXPECT(ZRC_OK, zrc_array_create(e->scratch, "shared", documents[0], ZRC_CREATE_OVERWRITE, &e->shared, NULL));
+  EXPECT(ZRC_OK, zrc_array_create(e->scratch, "own", documents[0], ZRC_CREATE_OVERWRITE, &e->own, NULL));
 }
 
 static void episode_of(const char *folder, uint64_t seed) {
@@ -248,6 +385,7 @@ static void episode_of(const char *folder, uint64_t seed) {
     e.arrays[i] = open_array(store, names[i]);
     zrc_store_release(store);
   }
+  make_scratch(&e, folder);
   for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, run, &e) == 0);
   uint64_t random = seed + 1;
   while (atomic_load(&e.queued) > 0 || next(&random) % 50) { /* the queue's one consumer */
@@ -260,6 +398,9 @@ static void episode_of(const char *folder, uint64_t seed) {
     drain(&e);
   }
   for (int i = 0; i < 3; i++) zrc_array_release(e.arrays[i]);
+  zrc_array_release(e.shared);
+  zrc_array_release(e.own);
+  zrc_store_release(e.scratch);
   EXPECT(ZRC_OK, zrc_runtime_shutdown(e.runtime, 60000));
   CHECK(atomic_load(&e.submitted) == atomic_load(&e.completed));
   CHECK(atomic_load(&e.drops) == 0);

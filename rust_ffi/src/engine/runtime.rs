@@ -174,22 +174,30 @@ impl Live {
     }
 
     /// The codec pool, started at the first call.
+    ///
+    /// # Errors
+    /// [`Status::Shutdown`] when it would start only now: what the shutdown waits for must not come back.
     pub fn pool(&self) -> Result<Arc<CodecPool>> {
         let mut pool = self.pool.lock().unwrap();
         if let Some(pool) = &*pool {
             return Ok(pool.clone());
         }
+        self.may_start()?;
         let started = self.start_pool()?;
         *pool = Some(started.clone());
         Ok(started)
     }
 
     /// The runtime that waits for the network, started at the first call.
+    ///
+    /// # Errors
+    /// As [`Self::pool`].
     pub fn io(&self) -> Result<tokio::runtime::Handle> {
         let mut io = self.io.lock().unwrap();
         if let Some(io) = &*io {
             return Ok(io.handle().clone());
         }
+        self.may_start()?;
         let (starting, ending) = (self.idle.clone(), self.idle.clone());
         let started = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.io_threads)
@@ -206,6 +214,11 @@ impl Live {
 
     pub fn config(&self) -> &RuntimeConfig {
         &self.config
+    }
+
+    /// Asked under the lock of what would start: a shutdown that this does not see finds it there, and ends it.
+    fn may_start(&self) -> Result<()> {
+        if self.closing.load(Ordering::SeqCst) { Err(Error::shutdown()) } else { Ok(()) }
     }
 
     fn start_pool(&self) -> Result<Arc<CodecPool>> {
@@ -258,7 +271,7 @@ impl Live {
         self.keeper.close();
         let deadline = Instant::now() + timeout;
         self.idle.wait(deadline, "operations", |_| self.entered.load(Ordering::Acquire))?;
-        // Its threads end once the last reference is gone; no operation is left that could ask for another pool.
+        // Its threads end once the last reference is gone; no other pool starts.
         drop(self.pool.lock().unwrap().take());
         self.stop_io();
         self.idle.wait(deadline, "threads", |threads| threads)

@@ -74,19 +74,30 @@ impl LocalStore {
 
 fn put(path: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    let mut temporary = match Temporary::create(path, folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(folder)?;
-            Temporary::create(path, folder)?
-        }
-        created => created?,
-    };
+    let mut temporary = in_folder(folder, || Temporary::create(path, folder))?;
     write_all(&mut temporary.file, parts)?;
     if sync {
         temporary.file.sync_data()?;
     }
-    temporary.publish(path)?;
+    in_folder(folder, || temporary.publish(path))?;
     if sync { sync_folder(path) } else { Ok(()) }
+}
+
+/// Make an entry of a folder, and the folder where it is missing: again when somebody prunes it in between.
+fn in_folder<T>(folder: &Path, mut make: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    /// Nobody is that unlucky: then something else is missing.
+    const TIMES: usize = 100;
+    for _ in 0..TIMES {
+        match make() {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            made => return made,
+        }
+        match fs::create_dir_all(folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            made => made?,
+        }
+    }
+    make()
 }
 
 /// Some bytes of a value that is written.
@@ -174,8 +185,8 @@ impl Temporary {
         }
     }
 
-    /// Give the file its name, in place of whatever has it.
-    fn publish(mut self, path: &Path) -> io::Result<()> {
+    /// Give the file its name, in place of whatever has it. May be tried again.
+    fn publish(&mut self, path: &Path) -> io::Result<()> {
         if self.name.is_none() {
             match link(&self.file, path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -266,6 +277,26 @@ mod tests {
         store.delete("a/c/0", false).unwrap();
         store.prune("");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_pruned_meanwhile_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(root.path().to_owned());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    store.prune("");
+                }
+            });
+            for i in 0..2000 {
+                let put = store.put("a/c/0", &[Part::Bytes(b"value")], false);
+                let deleted = store.delete("a/c/0", false);
+                done.store(put.is_err() || deleted.is_err() || i == 1999, Ordering::Relaxed);
+                put.and(deleted).unwrap();
+            }
+        });
     }
 
     #[test]
