@@ -21,7 +21,7 @@ import zarrs_c
 
 SOURCES = Path(__file__).parent / "c"
 HEADER = Path(zarrs_c.get_include()) / "zarrs_c.h"
-PROGRAMS = ["read_three_ways", "write", "bad_input", "lifecycle", "host_store", "fork"]
+PROGRAMS = ["read_three_ways", "write", "bad_input", "lifecycle", "host_store", "host_write", "fork"]
 
 WARNINGS = ["-pedantic", "-Wall", "-Wextra", "-Werror"]
 AS_C = ["-x", "c", "-std=c11", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wc++-compat"]
@@ -214,13 +214,59 @@ def test_valid_calls_in_every_order_under_valgrind(program, folder, valgrind):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gcc's sanitizers, as Debian has them")
 @pytest.mark.timeout(300 + 20 * RANDOM_SECONDS)
-@pytest.mark.parametrize("name", ["random_calls", "read_three_ways", "lifecycle", "host_store"])
+@pytest.mark.parametrize(
+    "name", ["random_calls", "read_three_ways", "write", "lifecycle", "host_store", "host_write"]
+)
 def test_under_the_address_sanitizer(name, program, folder):
     """The C side is instrumented, and both sides' allocations are the sanitizer's: a wrong free is seen on either."""
     if name == "random_calls":
         random_calls(program, folder, options=ADDRESS_SANITIZER)
     else:
         assert run(program(name, *ADDRESS_SANITIZER), folder) == "ok\n"
+
+
+THREAD_SANITIZER = "-fsanitize=thread"
+
+
+@pytest.fixture(scope="session")
+def thread_sanitizer(tmp_path_factory):
+    """What comes before a program that gcc's thread sanitizer has instrumented.
+
+    The sanitizer wants its part of the address space to itself, which the kernel's random addresses may hit."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("gcc's sanitizers, as Debian has them")
+    folder = tmp_path_factory.mktemp("tsan")
+    (folder / "main.c").write_text("int main(void) { return 0; }\n")
+    build = [*c_compiler().split(), THREAD_SANITIZER, folder / "main.c", "-o", folder / "main"]
+    if subprocess.run(build, capture_output=True).returncode != 0:
+        pytest.skip("the compiler has no thread sanitizer")
+    # What the library does is not seen: nor may half of it be, where it calls malloc or memcpy.
+    (folder / "suppressions").write_text(f"called_from_lib:{Path(zarrs_c.get_library_path()).name}\n")
+    environment = ["env", f"TSAN_OPTIONS=suppressions={folder}/suppressions die_after_fork=0"]
+    for before in (["setarch", "-R", *environment], environment):  # some containers forbid the first
+        if subprocess.run([*before, folder / "main"], capture_output=True).returncode == 0:
+            return before
+    pytest.fail("a program with gcc's thread sanitizer does not run here")
+
+
+@pytest.mark.timeout(300 + 20 * RANDOM_SECONDS)
+@pytest.mark.parametrize("name", [*PROGRAMS, "random_calls"])
+def test_under_the_thread_sanitizer(name, program, folder, thread_sanitizer):
+    """A program that keeps to the contract has no race: `HAND_OVER` and `TAKE_OVER` are what the header promises."""
+    if name == "random_calls":
+        random_calls(program, folder, *thread_sanitizer, options=[THREAD_SANITIZER])
+    else:
+        assert run(*thread_sanitizer, program(name, THREAD_SANITIZER), folder) == "ok\n"
+
+
+def test_the_thread_sanitizer_sees_a_race(program, folder, thread_sanitizer):
+    """Without what the header promises the same program has races: the sanitizer does look."""
+    racy = program("random_calls", THREAD_SANITIZER, "-DNO_HAND_OVERS")
+    done = subprocess.run(
+        [*thread_sanitizer, racy, folder, "0", "1"], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 66
+    assert "data race" in done.stderr
 
 
 def generated(script: str):

@@ -16,9 +16,9 @@
   ((condition) ? (void)0 : (fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition), exit(1)))
 
 /* For the thread sanitizer, which does not see into the library, what the header promises: what a thread did before it
- * lent memory to the library is seen by whoever is called with it, and what was done before the end by whoever learns of
- * that. The address only has to be the same on both sides. */
-#ifdef __SANITIZE_THREAD__
+ * lent memory to the library is seen by whoever is called with it, and what was done before the end by whoever learns
+ * of that. The address only has to be the same on both sides. */
+#if defined(__SANITIZE_THREAD__) && !defined(NO_HAND_OVERS)
 void __tsan_release(void *address);
 void __tsan_acquire(void *address);
 #define HAND_OVER(address) __tsan_release((void *)(address))
@@ -103,6 +103,13 @@ static inline zrc_array *open_array(zrc_store *store, const char *path) {
   return array;
 }
 
+/* Of an array that a program makes: chunks of 10 x 7 elements, which are stored as they are. */
+#define METADATA(shape, attributes)                                                                          \
+  "{\"zarr_format\":3,\"node_type\":\"array\",\"shape\":" shape ",\"data_type\":\"int32\",\"fill_value\":0," \
+  "\"chunk_grid\":{\"name\":\"regular\",\"configuration\":{\"chunk_shape\":[10,7]}},"                        \
+  "\"chunk_key_encoding\":{\"name\":\"default\"},\"attributes\":" attributes ","                             \
+  "\"codecs\":[{\"name\":\"bytes\",\"configuration\":{\"endian\":\"little\"}}]}"
+
 /* A box of a 2-d array of int32 and the memory that it is read into. */
 typedef struct box {
   uint64_t start[2], shape[2];
@@ -127,6 +134,14 @@ static inline zrc_region region_of(const zrc_array *array, const box *b) {
   region.data = b->data;
   region.nbytes = (size_t)(b->shape[0] * b->shape[1]) * sizeof(int32_t);
   return region;
+}
+
+/* A box that holds what all test arrays hold. */
+static inline box filled_box(uint64_t row, uint64_t column, uint64_t rows, uint64_t columns) {
+  box b = new_box(row, column, rows, columns);
+  for (uint64_t i = 0; i < rows; i++)
+    for (uint64_t j = 0; j < columns; j++) b.data[i * columns + j] = (int32_t)(1000 * (row + i) + column + j);
+  return b;
 }
 
 /* Compares the box with the formula of all test arrays, and frees its memory. */

@@ -67,22 +67,26 @@ static void take(host *h, zrc_request *request) {
   pthread_mutex_unlock(&h->lock);
 }
 
-static void get(void *ctx, zrc_request *request) {
-  atomic_fetch_add(&((host *)ctx)->gets, 1);
-  take((host *)ctx, request);
+static void count_and_take(host *h, atomic_int *count, zrc_request *request) {
+  TAKE_OVER(h);
+  atomic_fetch_add(count, 1);
+  take(h, request);
+  HAND_OVER(h);
 }
 
-static void size(void *ctx, zrc_request *request) {
-  atomic_fetch_add(&((host *)ctx)->sizes, 1);
-  take((host *)ctx, request);
-}
+static void get(void *ctx, zrc_request *request) { count_and_take((host *)ctx, &((host *)ctx)->gets, request); }
+
+static void size(void *ctx, zrc_request *request) { count_and_take((host *)ctx, &((host *)ctx)->sizes, request); }
 
 static void cancel(void *ctx, zrc_request *request) {
   CHECK(zrc_request_cancelled(request));
   atomic_fetch_add(&((host *)ctx)->cancels, 1);
 }
 
-static void drop(void *ctx) { atomic_fetch_add(&((host *)ctx)->drops, 1); }
+static void drop(void *ctx) {
+  TAKE_OVER(ctx); /* all its callbacks have returned */
+  atomic_fetch_add(&((host *)ctx)->drops, 1);
+}
 
 /* Answers the newest first, so that nothing depends on the order. */
 static void *answer_later(void *ctx) {
@@ -109,6 +113,7 @@ static zrc_store *store_of(zrc_runtime *runtime, host *h, uint64_t flags) {
   callbacks.drop = drop;
   callbacks.url = "mine:files";
   callbacks.flags = flags;
+  HAND_OVER(h);
   zrc_store_from_callbacks(runtime, &callbacks, &store, &error);
   stop_on(error);
   return store;
@@ -266,7 +271,10 @@ static void misbehave(void *ctx, zrc_request *request) {
     return;
   }
   static char data[1 << 23];
-  switch (*(int *)ctx) {
+  TAKE_OVER(ctx);
+  int kind = *(int *)ctx;
+  HAND_OVER(ctx);
+  switch (kind) {
     case REFUSES:
       answer.status = ZRC_E_TIMEOUT;
       answer.message = "the moon is in the way";
@@ -317,8 +325,10 @@ static void failures_are_clear(zrc_runtime *runtime) {
     int32_t data[16];
     uint64_t start[2] = {0, 0}, shape[2] = {4, 4};
     zrc_region region = {array, start, shape, NULL, data, sizeof data, NULL};
+    HAND_OVER(&kind);
     if (expected[kind].status == ZRC_OK) EXPECT(ZRC_OK, zrc_read(runtime, &region, 1, NULL, NULL));
     else EXPECT_ERROR(expected[kind].status, expected[kind].text, zrc_read(runtime, &region, 1, NULL, &error));
+    TAKE_OVER(&kind);
   }
   zrc_array_release(array);
   zrc_store_release(store);

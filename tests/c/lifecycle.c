@@ -194,15 +194,20 @@ typedef struct chain { /* a callback that submits the next read, until all bands
 
 static void submit_next(void *ctx, const zrc_completion *completion) {
   chain *c = (chain *)ctx;
+  TAKE_OVER(c);
   CHECK(completion == NULL || completion->status == ZRC_OK);
   int i = atomic_fetch_add(&c->next, 1);
   if (i == 5) {
-    zrc_queue_complete(c->done, completion); /* a queue takes completions from anybody */
+    zrc_queue *done = c->done;
+    HAND_OVER(c);
+    zrc_queue_complete(done, completion); /* a queue takes completions from anybody */
     return;
   }
   zrc_region region = region_of(c->w->plain, &c->bands[i]);
   zrc_sink sink = {submit_next, c, (uint64_t)i};
-  EXPECT(ZRC_OK, zrc_read_async(c->w->runtime, &region, 1, NULL, &sink, NULL, NULL));
+  zrc_runtime *runtime = c->w->runtime;
+  HAND_OVER(c);
+  EXPECT(ZRC_OK, zrc_read_async(runtime, &region, 1, NULL, &sink, NULL, NULL));
 }
 
 static void submit_from_a_callback(world *w) {
@@ -213,6 +218,7 @@ static void submit_from_a_callback(world *w) {
   for (uint64_t i = 0; i < 5; i++) c.bands[i] = new_box(19 * i, 0, 19, 63);
   submit_next(&c, NULL);
   zrc_completion last = take_one(c.done);
+  TAKE_OVER(&c);
   CHECK(last.tag == 4);
   for (int i = 0; i < 5; i++) expect_box(&c.bands[i]);
   zrc_queue_release(c.done);

@@ -1,8 +1,9 @@
 /* Valid calls in every order, from several threads:  random_calls FOLDER SECONDS SEED
  *
  * An episode is a runtime, and threads that each do what a random number says: open, read and write by callback, by a
- * queue or to be waited for; cancel; release in any order; submit from callbacks; shut down at any moment. It ends when every
- * operation has had its one completion, and every store of callbacks its one end. Run it under valgrind or a sanitizer.
+ * queue or to be waited for; cancel; release in any order; submit from callbacks; shut down at any moment. It ends when
+ * every operation has had its one completion, and every store of callbacks its one end. Run it under valgrind or a
+ * sanitizer.
  *
  * What is written is determined: in the array `shared` each element is that of all test arrays, or the fill value,
  * whoever writes, erases and cuts it; of the array `own` each thread has columns, in chunks in common with others. */
@@ -14,12 +15,6 @@
 #include "check.h"
 
 enum { THREADS = 4, SLOTS = 16, STEPS = 150, CHUNK_ROWS = 10, CHUNK_COLUMNS = 7, OWN_ROWS = 40, OWN_COLUMNS = 9 };
-
-#define METADATA(shape, attributes)                                                                          \
-  "{\"zarr_format\":3,\"node_type\":\"array\",\"shape\":" shape ",\"data_type\":\"int32\",\"fill_value\":0," \
-  "\"chunk_grid\":{\"name\":\"regular\",\"configuration\":{\"chunk_shape\":[10,7]}},"                        \
-  "\"chunk_key_encoding\":{\"name\":\"default\"},\"attributes\":" attributes ","                             \
-  "\"codecs\":[{\"name\":\"bytes\",\"configuration\":{\"endian\":\"little\"}}]}"
 
 /* What an array that is made is, and what `shared` becomes meanwhile: the second cuts most of its chunks off. */
 static const char *const documents[] = {METADATA("[95,63]", "{}"), METADATA("[12,63]", "{\"a\":1}")};

@@ -39,6 +39,7 @@ typedef struct waiter {
 
 static void on_complete(void *ctx, const zrc_completion *completion) {
   waiter *w = (waiter *)ctx;
+  TAKE_OVER(w);
   pthread_mutex_lock(&w->lock);
   w->calls++;
   w->last = *completion;
@@ -62,6 +63,7 @@ static zrc_completion wait_for_call(waiter *w) {
 static void read_by_callback(zrc_runtime *runtime, zrc_store *store, const zrc_array *array) {
   waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, {0}};
   zrc_sink sink = {on_complete, &w, 42};
+  HAND_OVER(&w);
 
   box whole = new_box(0, 0, ROWS, COLUMNS);
   zrc_region region = region_of(array, &whole);

@@ -3,12 +3,6 @@
 
 enum { ROWS = 95, COLUMNS = 63, BANDS = 19, BAND = 5 };
 
-#define METADATA(shape, attributes)                                                                          \
-  "{\"zarr_format\":3,\"node_type\":\"array\",\"shape\":" shape ",\"data_type\":\"int32\",\"fill_value\":0," \
-  "\"chunk_grid\":{\"name\":\"regular\",\"configuration\":{\"chunk_shape\":[10,7]}},"                        \
-  "\"chunk_key_encoding\":{\"name\":\"default\"},\"attributes\":" attributes ","                             \
-  "\"codecs\":[{\"name\":\"bytes\",\"configuration\":{\"endian\":\"little\"}}]}"
-
 static const char metadata[] = METADATA("[95,63]", "{\"a\":1}");
 
 static zrc_array *make(zrc_store *store, const char *path) {
@@ -17,14 +11,6 @@ static zrc_array *make(zrc_store *store, const char *path) {
   zrc_array_create(store, path, metadata, ZRC_CREATE_OVERWRITE, &array, &error);
   stop_on(error);
   return array;
-}
-
-/* A box that holds what all test arrays hold. */
-static box filled_box(uint64_t row, uint64_t column, uint64_t rows, uint64_t columns) {
-  box b = new_box(row, column, rows, columns);
-  for (uint64_t i = 0; i < rows; i++)
-    for (uint64_t j = 0; j < columns; j++) b.data[i * columns + j] = (int32_t)(1000 * (row + i) + column + j);
-  return b;
 }
 
 static void expect_written(zrc_runtime *runtime, const zrc_array *array) {

@@ -50,7 +50,7 @@ pub fn write_encoded_chunk(
     let live = array.store().runtime().live();
     let tasks = Tasks::new(&live, array.store().is_remote())?;
     let (operation, completer) = Operation::start(live, on_complete)?;
-    let (array, key) = (array.clone(), array.chunk_key(index));
+    let (array, key, completer) = (array.clone(), array.chunk_key(index), Arc::new(completer));
     tasks.clone().spawn(0, async move {
         let operation = completer.operation();
         let writing = write(&completer, &tasks, &array, &key, data);
@@ -62,7 +62,7 @@ pub fn write_encoded_chunk(
 }
 
 async fn write(
-    completer: &Completer,
+    completer: &Arc<Completer>,
     tasks: &Tasks,
     array: &Arc<Array>,
     key: &str,
@@ -79,7 +79,14 @@ async fn write(
         (Backend::Local(store), Some(data)) => putter.put_file(store, Some(&[Part::Bytes(data.bytes())]))?,
         (Backend::Remote(_), Some(data)) => {
             // What a request is made of may outlive the operation when that is cancelled: a copy.
-            let copy: Bytes = tasks.on_pool(0, move || kept(data.bytes())).await?;
+            // And it is made from memory that is lent until the completion, perhaps after this task was cancelled.
+            let lending = completer.clone();
+            let copy = move || {
+                let copy = kept(data.bytes());
+                drop(lending);
+                copy
+            };
+            let copy: Bytes = tasks.on_pool(0, copy).await?;
             putter.set(store, Some(copy)).await?;
         }
     }
