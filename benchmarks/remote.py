@@ -3,8 +3,7 @@
     python benchmarks/remote.py                    # everything; 1024³ takes some minutes
     python benchmarks/remote.py --side 512 --runs 3 --only cube
 
-Caddy serves the large arrays on loopback; the fault server of the tests, a process of its own, serves with a delay for
-each request and counts. Times are medians; what they mean on this machine only their ratios tell.
+Caddy serves the large arrays on loopback; slow_server.c serves with a delay for each request and counts. Times are medians; what they mean on this machine only their ratios tell.
 """
 
 from __future__ import annotations
@@ -34,15 +33,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class SlowServer:
-    """The fault server as a process of its own, serving a folder with a delay before each answer."""
+    """slow_server.c as a process of its own, serving a folder with a delay before each answer."""
 
     def __init__(self, folder: Path):
-        program = ROOT / "tests" / "servers" / "faults.py"
+        program, source = folder / "slow_server", ROOT / "benchmarks" / "slow_server.c"
+        command = [os.environ.get("CC", "cc"), "-O2", str(source), "-o", str(program)]
+        subprocess.run(command, check=True)
         self.popen = subprocess.Popen(
-            [sys.executable, str(program), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [str(program), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.pid = self.popen.pid
         self.endpoint = self.popen.stdout.readline().strip()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::runtime::Live;
+use super::shared::{Share, Shared};
 
 /// Bytes are counted in units of this many, since a semaphore counts to 2^32 at a time.
 const UNIT: u64 = 1 << 10;
@@ -26,6 +27,8 @@ pub struct BytesPermit {
     permits: Vec<OwnedSemaphorePermit>,
     /// Where they are counted, and how many.
     counted: Option<(Arc<Live>, u64)>,
+    /// Of the memory that this will be decoded into.
+    share: Option<Share>,
 }
 
 /// A request in flight, until dropped.
@@ -58,6 +61,14 @@ impl BytesPermit {
         }
     }
 
+    /// Take up to `bytes` out of this.
+    fn split(&mut self, bytes: u64) -> Self {
+        let units = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+        let part = |permit: &mut OwnedSemaphorePermit| permit.split(units.min(permit.num_permits()));
+        let permits = self.permits.iter_mut().filter_map(part).collect();
+        Self { permits, counted: None, share: None }
+    }
+
     /// Count `bytes` as in flight while this lives.
     pub fn account(&mut self, live: &Arc<Live>, bytes: u64) {
         if self.permits.is_empty() {
@@ -84,6 +95,7 @@ pub struct Turn {
     /// Of those that hold their bytes already: who waits for bytes may wait for one of these.
     request_line: Mutex<()>,
     own: Option<Budget>,
+    shared: Shared,
 }
 
 impl Turn {
@@ -95,15 +107,46 @@ impl Turn {
             let requests = or_all(max_requests as u64, Semaphore::MAX_PERMITS as u64) as usize;
             Budget::new(requests, or_all(max_bytes, u64::from(u32::MAX) * UNIT))
         });
-        Self { line: Mutex::new(()), request_line: Mutex::new(()), own }
+        Self { line: Mutex::new(()), request_line: Mutex::new(()), own, shared: Shared::default() }
     }
 
     /// Wait for leave to make one request that will hold up to `bytes`.
     pub async fn wait(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
+        let _line = self.line.lock().await;
+        self.take(budget, bytes).await
+    }
+
+    /// The same for up to `bytes` that will be decoded into memory for `decoded` more.
+    pub async fn wait_to_decode(
+        &self,
+        live: &Arc<Live>,
+        bytes: u64,
+        decoded: u64,
+    ) -> (BytesPermit, RequestPermit) {
+        if decoded == 0 {
+            return self.wait(&live.budget, bytes).await;
+        }
+        let at_once = live.config().codec_threads;
+        let _line = self.line.lock().await;
+        if self.shared.is_enough(decoded, at_once) {
+            let (mut permit, request) = self.take(&live.budget, bytes).await;
+            // Waiting keeps nothing of it, or operations could wait for each other's.
+            permit.share = self.shared.join(decoded, at_once);
+            if permit.share.is_some() {
+                return (permit, request);
+            }
+        }
+        let (mut permit, request) = self.take(&live.budget, bytes.saturating_add(decoded)).await;
+        let mut memory = permit.split(decoded);
+        memory.account(live, decoded);
+        permit.share = Some(self.shared.add(decoded, memory));
+        (permit, request)
+    }
+
+    async fn take(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
         let mut bytes_permit = BytesPermit::default();
         let mut request_permit = RequestPermit(vec![]);
         // The operation's own limits come first, so that waiting for them holds nothing of the others'.
-        let _line = self.line.lock().await;
         for budget in self.own.iter().chain([budget]) {
             bytes_permit.permits.push(budget.take_bytes(bytes).await);
             request_permit.0.push(budget.take_request().await);
@@ -135,6 +178,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::runtime::{Runtime, RuntimeConfig};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -149,6 +193,54 @@ mod tests {
             assert_eq!(budget.bytes.available_permits(), 0);
             bytes.shrink(10 * UNIT);
             assert_eq!(budget.bytes.available_permits(), 90);
+        });
+    }
+
+    #[test]
+    fn requestsshare_the_memory_that_they_are_decoded_into() {
+        block_on(async {
+            let config = RuntimeConfig { codec_threads: 2, max_bytes: 100 * UNIT, ..Default::default() };
+            let live = Runtime::new(config).unwrap().live();
+            let (turn, left) = (Turn::new(0, 0), || live.budget.bytes.available_permits());
+            let mut held = vec![];
+            for expected in [70, 40, 30, 20] {
+                held.push(turn.wait_to_decode(&live, 10 * UNIT, 20 * UNIT).await);
+                assert_eq!(left(), expected);
+            }
+            assert_eq!(live.bytes.level(), 40 * UNIT);
+            // A larger chunk needs more than what the others have.
+            held.push(turn.wait_to_decode(&live, UNIT, 18 * UNIT).await);
+            assert_eq!(left(), 19);
+            for expected in [20, 30, 40, 70, 100] {
+                held.pop();
+                assert_eq!(left(), expected);
+            }
+            assert_eq!(live.bytes.level(), 0);
+            held.push(turn.wait_to_decode(&live, 10 * UNIT, 20 * UNIT).await);
+            held.push(turn.wait_to_decode(&live, 10 * UNIT, 30 * UNIT).await);
+            assert_eq!(left(), 30);
+            // The smaller memory goes first.
+            held.remove(1);
+            assert_eq!(left(), 60);
+        });
+    }
+
+    #[test]
+    fn what_is_decoded_and_exceeds_the_budget_runs_alone() {
+        block_on(async {
+            let config = RuntimeConfig { codec_threads: 1, max_bytes: 100 * UNIT, ..Default::default() };
+            let live = Runtime::new(config).unwrap().live();
+            let turn = Arc::new(Turn::new(0, 0));
+            let first = turn.wait_to_decode(&live, 80 * UNIT, 80 * UNIT).await;
+            let (other, live_too) = (turn.clone(), live.clone());
+            let second = tokio::spawn(async move { other.wait_to_decode(&live_too, 80 * UNIT, 80 * UNIT).await });
+            tokio::task::yield_now().await;
+            assert!(!second.is_finished());
+            drop(first);
+            let second = second.await.unwrap();
+            assert_eq!(live.budget.bytes.available_permits(), 0);
+            drop(second);
+            assert_eq!(live.budget.bytes.available_permits(), 100);
         });
     }
 

@@ -248,7 +248,7 @@ impl Edit {
             }
             Backend::Remote(store) => {
                 let request = self.turn.wait_request(&live.budget).await;
-                let request = Request::new(operation, BytesPermit::default(), request, 0);
+                let request = Request::new(operation, BytesPermit::default(), request);
                 let keys = store.list(&self.path, live, &request).await?;
                 let keys = metadata_first(keys.into_iter().filter(|key| chosen(key)).collect());
                 operation.count(Counter::Deletes, keys.len() as u64);

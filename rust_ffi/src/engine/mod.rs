@@ -37,6 +37,7 @@ pub mod scatter;
 pub mod scratch;
 pub mod shard;
 pub mod shard_job;
+mod shared;
 pub mod stats;
 pub mod stream;
 pub mod tasks;

@@ -53,7 +53,7 @@ impl Putter<'_> {
     ) -> Result<()> {
         let live = self.operation.live();
         let request = self.turn.wait_request(&live.budget).await;
-        let request = Request::new(self.operation, BytesPermit::default(), request, 0);
+        let request = Request::new(self.operation, BytesPermit::default(), request);
         let Some(parts) = parts else {
             self.count(Counter::Deletes, 1);
             return store.delete(self.key, live, &request).await;

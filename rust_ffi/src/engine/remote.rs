@@ -302,7 +302,7 @@ pub(super) struct Fetcher<'a> {
     pub key: &'a str,
     pub operation: &'a Operation,
     pub turn: &'a Turn,
-    /// Bytes that will be held besides the response's.
+    /// Bytes that will be held besides the response's, while it is decoded.
     pub decoded: u64,
 }
 
@@ -310,8 +310,8 @@ impl Fetcher<'_> {
     /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
     pub async fn get(&self, want: Want, estimate: u64, most: u64) -> Result<Option<(Fetched, BytesPermit)>> {
         let live = self.operation.live();
-        let (bytes, request) = self.turn.wait(&live.budget, estimate.saturating_add(self.decoded)).await;
-        let mut request = Request::new(self.operation, bytes, request, self.decoded);
+        let (bytes, request) = self.turn.wait_to_decode(live, estimate, self.decoded).await;
+        let mut request = Request::new(self.operation, bytes, request);
         let fetched = self.store.get(self.key, want, most, live, &mut request).await?;
         Ok(fetched.map(|fetched| (fetched, request.bytes())))
     }
@@ -354,15 +354,13 @@ pub(super) struct Request<'a> {
     operation: &'a Operation,
     bytes: BytesPermit,
     _request: RequestPermit,
-    /// Held besides the response's bytes.
-    decoded: u64,
     _in_flight: super::stats::Held<'a>,
 }
 
 impl<'a> Request<'a> {
-    pub fn new(operation: &'a Operation, bytes: BytesPermit, request: RequestPermit, decoded: u64) -> Self {
+    pub fn new(operation: &'a Operation, bytes: BytesPermit, request: RequestPermit) -> Self {
         let _in_flight = operation.live().requests.hold(1);
-        Self { operation, bytes, _request: request, decoded, _in_flight }
+        Self { operation, bytes, _request: request, _in_flight }
     }
 
     /// The request is over; its bytes stay.
@@ -381,8 +379,7 @@ impl Observer for Request<'_> {
 
     fn announced(&mut self, bytes: u64) {
         self.operation.count(Counter::BytesFetched, bytes);
-        let held = bytes.saturating_add(self.decoded);
-        self.bytes.shrink(held);
-        self.bytes.account(self.operation.live(), held);
+        self.bytes.shrink(bytes);
+        self.bytes.account(self.operation.live(), bytes);
     }
 }

@@ -229,7 +229,7 @@ impl WriteObject {
     pub async fn fetch(&self, store: &RemoteStore, most: u64) -> Result<Option<Fetched>> {
         let (job, operation) = (self.job(), self.job().operation());
         let request = job.turn.wait_request(&operation.live().budget).await;
-        let mut request = Request::new(operation, BytesPermit::default(), request, 0);
+        let mut request = Request::new(operation, BytesPermit::default(), request);
         store.get(&self.key, Want::All, most, operation.live(), &mut request).await
     }
 
