@@ -155,7 +155,8 @@ def program(tmp_path_factory):
     built = tmp_path_factory.mktemp("programs")
 
     def compile(name: str, *options: str) -> Path:
-        out = built / "".join([name, *options])
+        # Without "=": `env` would take such a name for a variable.
+        out = built / "".join([name, *options]).replace("=", "-")
         if not out.exists():
             (library,) = zarrs_c.get_library_dirs()
             link = [f"-L{library}", f"-Wl,-rpath,{library}", "-lzarrs_c", "-pthread"]
