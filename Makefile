@@ -3,6 +3,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 CARGO = $(PY) scripts/rust_env.py cargo
+MODELS := --manifest-path rust_ffi/models/Cargo.toml
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
@@ -53,6 +54,7 @@ test: lint test-rust test-python ## all that CI runs: lint, Rust tests, Python, 
 
 test-rust: tools $(VENV)/.group-build
 	$(CARGO) test --release --locked
+	$(CARGO) test --release --locked $(MODELS)
 
 test-python: build $(VENV)/.group-test $(VENV)/.group-demo
 	$(PY) -m pytest $(PYTEST_ARGS)
@@ -66,6 +68,8 @@ lint: lint-rust lint-python ## rustfmt, clippy, ruff, mypy
 lint-rust: tools $(VENV)/.group-build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	$(CARGO) fmt $(MODELS) --check
+	$(CARGO) clippy --release --locked --lib --test models $(MODELS) -- -D warnings
 
 lint-python: build $(VENV)/.group-lint
 	$(VENV)/bin/ruff check $(wildcard $(PYTHON_CODE))
@@ -76,6 +80,7 @@ lint-python: build $(VENV)/.group-lint
 
 format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(CARGO) fmt --all
+	$(CARGO) fmt $(MODELS)
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
 
