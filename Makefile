@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RELIABILITY_MINUTES ?= 5
 
 .PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench \
-        reliability reliability-peers fuzz memcheck wheel install-c clean clean-cache
+        reliability reliability-peers fuzz memcheck asan wheel install-c clean clean-cache
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,11 @@ fuzz: tools $(VENV)/.group-build ## the fuzzer for RELIABILITY_MINUTES a target,
 memcheck: tools $(VENV)/.group-build ## the hostile chunks under valgrind, the C libraries' decoders included
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \
 	  $(CARGO) test --release --locked --test hostile -- --test-threads=1
+
+asan: tools $(VENV)/.group-build ## reads, writes and hostile chunks under AddressSanitizer; needs a nightly toolchain
+	RUSTFLAGS=-Zsanitizer=address LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan-suppress.txt \
+	  $(CARGO) +nightly test --release --locked --target $$(rustc -vV | sed -n 's/^host: //p') \
+	  --test reads --test writes --test hostile
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*

@@ -7,10 +7,14 @@ mod operations;
 #[path = "models/queues.rs"]
 mod queues;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
+
+use zarrs_c_models::engine::budget::Budget;
+use zarrs_c_models::engine::runtime::Live;
 
 /// More than any model has that is tried in full.
 const MOST: usize = 2_000_000;
@@ -32,6 +36,10 @@ fn in_every_schedule(model: impl Fn() + Send + Sync + 'static) {
 fn in_many_schedules(model: impl Fn() + Send + Sync + Clone + 'static) {
     Runner::new(RandomScheduler::new(5000), config()).run(model.clone());
     Runner::new(PctScheduler::new(3, 5000), config()).run(model);
+}
+
+fn live() -> Arc<Live> {
+    Live::new(Budget::new(1, 1))
 }
 
 /// Where nothing may wait so long. The checker's clocks never run out: who is not woken is a deadlock that it reports.

@@ -6,10 +6,17 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
+use super::budget::Budget;
 use super::error::{Result, Status};
 use super::stats::{Counters, Gauge};
 
+pub struct Config {
+    pub codec_threads: usize,
+}
+
 pub struct Live {
+    config: Config,
+    pub budget: Budget,
     pub admission: Admission,
     pub closing_token: CancellationToken,
     pub counters: Counters,
@@ -18,8 +25,10 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new() -> Arc<Self> {
+    pub fn new(budget: Budget) -> Arc<Self> {
         Arc::new(Self {
+            config: Config { codec_threads: 1 },
+            budget,
             admission: Admission::new(false),
             closing_token: CancellationToken::new(),
             counters: Counters::default(),
@@ -33,6 +42,10 @@ impl Live {
         self.admission.close();
         self.closing_token.cancel();
         self.admission.wait_operations(deadline)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     pub fn closing(&self) -> bool {

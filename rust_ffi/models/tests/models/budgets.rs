@@ -49,7 +49,7 @@ impl Level {
 fn budgets_are_kept_and_given_back_whoever_gives_up() {
     in_many_schedules(|| {
         block_on(async {
-            let (live, budget) = (Live::new(), Arc::new(Budget::new(2, 4 * KIB)));
+            let (live, budget) = (Live::new(Budget::new(1, 1)), Arc::new(Budget::new(2, 4 * KIB)));
             let (bytes, requests) = (Arc::<Level>::default(), Arc::<Level>::default());
             let turn = Arc::new(Turn::new(1, 3 * KIB));
             let tasks = (0..5).map(|i| {

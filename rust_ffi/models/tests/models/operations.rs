@@ -10,7 +10,7 @@ use zarrs_c_models::engine::error::{Error, Status};
 use zarrs_c_models::engine::operation::{Completer, Completion, Operation};
 use zarrs_c_models::engine::runtime::Live;
 
-use super::{far_off, in_every_schedule, in_many_schedules};
+use super::{far_off, in_every_schedule, in_many_schedules, live};
 
 const JOBS: usize = 2;
 
@@ -65,7 +65,7 @@ fn check_idle(live: &Live) {
 #[test]
 fn an_operation_completes_once_after_its_last_job_and_before_who_waits() {
     in_many_schedules(|| {
-        let (live, memory) = (Live::new(), Arc::<Memory>::default());
+        let (live, memory) = (live(), Arc::<Memory>::default());
         let (operation, completer) = start(&live, &memory).unwrap();
         let jobs = spawn_jobs(&memory, completer);
         let waited = operation.wait(None).unwrap();
@@ -80,7 +80,7 @@ fn an_operation_completes_once_after_its_last_job_and_before_who_waits() {
 #[test]
 fn a_cancelled_operation_is_whole_or_says_cancelled() {
     in_many_schedules(|| {
-        let (live, memory) = (Live::new(), Arc::<Memory>::default());
+        let (live, memory) = (live(), Arc::<Memory>::default());
         let (operation, completer) = start(&live, &memory).unwrap();
         let canceller = operation.clone();
         let cancel = thread::spawn(move || canceller.cancel());
@@ -102,7 +102,7 @@ fn a_cancelled_operation_is_whole_or_says_cancelled() {
 #[test]
 fn a_failure_is_told_whoever_cancels_beside_it() {
     in_many_schedules(|| {
-        let (live, memory) = (Live::new(), Arc::<Memory>::default());
+        let (live, memory) = (live(), Arc::<Memory>::default());
         let (operation, completer) = start(&live, &memory).unwrap();
         let canceller = operation.clone();
         let cancel = thread::spawn(move || canceller.cancel());
@@ -122,7 +122,7 @@ fn a_failure_is_told_whoever_cancels_beside_it() {
 #[test]
 fn a_token_that_is_made_beside_a_cancel_is_cancelled() {
     in_every_schedule(|| {
-        let (live, memory) = (Live::new(), Arc::<Memory>::default());
+        let (live, memory) = (live(), Arc::<Memory>::default());
         let (operation, completer) = start(&live, &memory).unwrap();
         let users = [completer.clone(), completer].map(|completer| {
             thread::spawn(move || {
@@ -139,7 +139,7 @@ fn a_token_that_is_made_beside_a_cancel_is_cancelled() {
 #[test]
 fn a_shutdown_refuses_an_operation_or_waits_for_its_callback() {
     in_many_schedules(|| {
-        let live = Live::new();
+        let live = live();
         let memories = [Arc::<Memory>::default(), Arc::default()];
         let starters = memories.clone().map(|memory| {
             let live = live.clone();

@@ -14,9 +14,8 @@ use zarrs_c_models::abi::queue::{
 };
 use zarrs_c_models::engine::error::{Error, Status};
 use zarrs_c_models::engine::operation::Operation;
-use zarrs_c_models::engine::runtime::Live;
 
-use super::{in_every_schedule, in_many_schedules};
+use super::{in_every_schedule, in_many_schedules, live};
 
 const FOREVER: u32 = u32::MAX;
 
@@ -178,7 +177,7 @@ fn a_wake_ends_a_wait_whichever_comes_first() {
 #[test]
 fn a_completion_lies_in_the_queue_before_who_waits_for_the_operation_goes_on() {
     in_every_schedule(|| {
-        let (live, queue) = (Live::new(), Queue::new());
+        let (live, queue) = (live(), Queue::new());
         let sink = zrc_sink { r#fn: Some(zrc_queue_complete), ctx: queue.0.cast(), tag: 7 };
         // SAFETY: the queue is alive.
         let on_complete = unsafe { abi::on_complete(&sink) };
@@ -201,7 +200,7 @@ fn a_completion_lies_in_the_queue_before_who_waits_for_the_operation_goes_on() {
 #[test]
 fn a_queue_that_is_released_early_lives_until_its_operation_has_completed() {
     in_every_schedule(|| {
-        let (live, queue) = (Live::new(), Queue::new());
+        let (live, queue) = (live(), Queue::new());
         let sink = zrc_sink { r#fn: Some(zrc_queue_complete), ctx: queue.0.cast(), tag: 7 };
         // SAFETY: the queue is alive; the sink keeps it so.
         let on_complete = unsafe { abi::on_complete(&sink) };
