@@ -3,6 +3,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 CARGO = $(PY) scripts/rust_env.py cargo
+MODELS := --manifest-path rust_ffi/models/Cargo.toml
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
@@ -13,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RELIABILITY_MINUTES ?= 5
 
 .PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench \
-        reliability reliability-peers fuzz memcheck wheel install-c clean clean-cache
+        reliability reliability-peers fuzz memcheck asan wheel install-c clean clean-cache
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,7 @@ test: lint test-rust test-python ## all that CI runs: lint, Rust tests, Python, 
 
 test-rust: tools $(VENV)/.group-build
 	$(CARGO) test --release --locked
+	$(CARGO) test --release --locked $(MODELS)
 
 test-python: build $(VENV)/.group-test $(VENV)/.group-demo
 	$(PY) -m pytest $(PYTEST_ARGS)
@@ -66,6 +68,8 @@ lint: lint-rust lint-python ## rustfmt, clippy, ruff, mypy
 lint-rust: tools $(VENV)/.group-build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	$(CARGO) fmt $(MODELS) --check
+	$(CARGO) clippy --release --locked --lib --test models $(MODELS) -- -D warnings
 
 lint-python: build $(VENV)/.group-lint
 	$(VENV)/bin/ruff check $(wildcard $(PYTHON_CODE))
@@ -76,6 +80,7 @@ lint-python: build $(VENV)/.group-lint
 
 format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(CARGO) fmt --all
+	$(CARGO) fmt $(MODELS)
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
 
@@ -99,6 +104,11 @@ fuzz: tools $(VENV)/.group-build ## the fuzzer for RELIABILITY_MINUTES a target,
 memcheck: tools $(VENV)/.group-build ## the hostile chunks under valgrind, the C libraries' decoders included
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \
 	  $(CARGO) test --release --locked --test hostile -- --test-threads=1
+
+asan: tools $(VENV)/.group-build ## reads, writes and hostile chunks under AddressSanitizer; needs a nightly toolchain
+	RUSTFLAGS=-Zsanitizer=address LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan-suppress.txt \
+	  $(CARGO) +nightly test --release --locked --target $$(rustc -vV | sed -n 's/^host: //p') \
+	  --test reads --test writes --test hostile
 
 wheel: tools $(VENV)/.group-build ## a wheel in dist/
 	rm -rf build/lib* build/bdist*

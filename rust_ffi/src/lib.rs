@@ -11,3 +11,4 @@ pub mod abi;
 mod allocator;
 pub mod engine;
 pub mod storage;
+mod sync;

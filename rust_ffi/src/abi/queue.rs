@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::completion::zrc_completion;
@@ -14,6 +13,7 @@ use super::signal::Signal;
 use super::{guard, op};
 use crate::engine::error::{Error, Result, Status};
 use crate::engine::fork;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// See the module. The descriptor is readable exactly while `ready` is not empty: both change under one lock, so a
 /// burst costs one write (by who makes it not empty) and one read (by who makes it empty).

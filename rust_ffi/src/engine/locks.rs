@@ -4,9 +4,10 @@
 //! The locks are of this process: others are told apart by conditional writes only.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedMutexGuard;
+
+use crate::sync::{Arc, Mutex};
 
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
@@ -31,6 +32,11 @@ impl KeyLocks {
         let mut guard = KeyGuard { locks: self.clone(), address, held: None };
         guard.held = Some(lock.lock_owned().await);
         guard
+    }
+
+    /// Whether nobody holds a lock or waits for one.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
     }
 }
 
@@ -75,6 +81,6 @@ mod tests {
                 task.await.unwrap();
             }
         });
-        assert!(locks.0.lock().unwrap().is_empty());
+        assert!(locks.is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! read ──► plan (grid, plan) ──► fetch (storage, shard) ──► decode (codec) ──► scatter ──► Completer
 //! ```
 
+pub mod admission;
 pub mod array;
 pub mod budget;
 pub mod buffers;

@@ -4,8 +4,6 @@
 //! last job lets go, `Completer::drop` completes the operation: so completion comes once, after the last access to the
 //! caller's memory, whichever way the jobs end, panics included.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -15,6 +13,8 @@ use super::error::{Error, Result, Status};
 use super::fork;
 use super::runtime::Live;
 use super::stats::{Counter, Counters};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 
 /// What an operation gives besides filling the caller's memory.
 #[derive(Default)]
@@ -108,6 +108,8 @@ impl Operation {
 
     fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+        // With that of `token`: either this sees the token, or `token` sees the stop.
+        fence(Ordering::SeqCst);
         if let Some(token) = self.token.get() {
             token.cancel();
         }
@@ -115,8 +117,12 @@ impl Operation {
 
     /// Cancelled when the operation stops, for whatever reason.
     pub fn token(&self) -> &CancellationToken {
+        if let Some(token) = self.token.get() {
+            return token;
+        }
         let token = self.token.get_or_init(|| self.live.closing_token.child_token());
         // Whoever stops after this sees the token; who has stopped before is seen here.
+        fence(Ordering::SeqCst);
         if self.stop.load(Ordering::SeqCst) {
             token.cancel();
         }

@@ -4,12 +4,13 @@
 //! whatever does not survive a fork.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
 use super::budget::Budget;
 use super::buffers::BufferPool;
 use super::error::{Error, Result, Status};
@@ -113,7 +114,6 @@ pub struct Live {
     config: RuntimeConfig,
     pool: Mutex<Option<Arc<CodecPool>>>,
     io: Mutex<Option<tokio::runtime::Runtime>>,
-    closing: AtomicBool,
     /// Cancelled when the runtime shuts down; those of operations are its children.
     pub closing_token: CancellationToken,
     pub budget: Budget,
@@ -131,23 +131,14 @@ pub struct Live {
     pub operations_cancelled: AtomicU64,
     pub operations_failed: AtomicU64,
     pub operations_in_flight: Gauge,
-    /// Operations that a shutdown must wait for: their callbacks have not returned.
-    entered: AtomicUsize,
-    idle: Arc<Idle>,
-}
-
-/// What a shutdown waits for.
-#[derive(Default)]
-struct Idle {
-    threads: Mutex<usize>,
-    changed: Condvar,
+    admission: Arc<Admission>,
 }
 
 impl Live {
     fn new(config: RuntimeConfig, closing: bool) -> Self {
         let buffers = Arc::new(BufferPool::new(config.max_bytes / 4));
-        let idle = Arc::<Idle>::default();
-        let threads = idle.clone();
+        let admission = Arc::new(Admission::new(closing));
+        let threads = admission.clone();
         let keeper = Keeper::new(buffers.clone(), move |by| threads.change_threads(by));
         Self {
             config,
@@ -160,7 +151,6 @@ impl Live {
             indexes: IndexCache::new(config.index_cache_bytes),
             locks: Arc::default(),
             clients: ClientCache::default(),
-            closing: AtomicBool::new(closing),
             counters: Counters::default(),
             bytes: Gauge::default(),
             requests: Gauge::default(),
@@ -168,8 +158,7 @@ impl Live {
             operations_cancelled: AtomicU64::new(0),
             operations_failed: AtomicU64::new(0),
             operations_in_flight: Gauge::default(),
-            entered: AtomicUsize::new(0),
-            idle,
+            admission,
         }
     }
 
@@ -182,7 +171,7 @@ impl Live {
         if let Some(pool) = &*pool {
             return Ok(pool.clone());
         }
-        self.may_start()?;
+        self.admission.check_open()?;
         let started = self.start_pool()?;
         *pool = Some(started.clone());
         Ok(started)
@@ -197,8 +186,8 @@ impl Live {
         if let Some(io) = &*io {
             return Ok(io.handle().clone());
         }
-        self.may_start()?;
-        let (starting, ending) = (self.idle.clone(), self.idle.clone());
+        self.admission.check_open()?;
+        let (starting, ending) = (self.admission.clone(), self.admission.clone());
         let started = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.io_threads)
             .thread_name("zarrs_c-io")
@@ -216,31 +205,21 @@ impl Live {
         &self.config
     }
 
-    /// Asked under the lock of what would start: a shutdown that this does not see finds it there, and ends it.
-    fn may_start(&self) -> Result<()> {
-        if self.closing.load(Ordering::SeqCst) { Err(Error::shutdown()) } else { Ok(()) }
-    }
-
     fn start_pool(&self) -> Result<Arc<CodecPool>> {
         let size = self.config.codec_threads;
-        let (starting, ending) = (self.idle.clone(), self.idle.clone());
+        let (starting, ending) = (self.admission.clone(), self.admission.clone());
         let on_start = move || starting.change_threads(1);
         let on_exit = move || ending.change_threads(-1);
         CodecPool::start(size, self.keeper.clone(), on_start, on_exit).map(Arc::new)
     }
 
     pub fn closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        self.admission.closing()
     }
 
     /// Admit an operation.
     pub(super) fn enter(&self) -> Result<()> {
-        // Counted first: a shutdown that does not see this operation is seen by it.
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        if self.closing.load(Ordering::SeqCst) {
-            self.leave();
-            return Err(Error::shutdown());
-        }
+        self.admission.enter()?;
         self.operations_in_flight.raise(1);
         Ok(())
     }
@@ -258,23 +237,19 @@ impl Live {
 
     /// An operation is over, its callback included.
     pub(super) fn leave(&self) {
-        self.entered.fetch_sub(1, Ordering::AcqRel);
-        if self.closing() {
-            drop(self.idle.threads.lock().unwrap());
-            self.idle.changed.notify_all();
-        }
+        self.admission.leave();
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<()> {
-        self.closing.store(true, Ordering::SeqCst);
+        self.admission.close();
         self.closing_token.cancel();
         self.keeper.close();
         let deadline = Instant::now() + timeout;
-        self.idle.wait(deadline, "operations", |_| self.entered.load(Ordering::Acquire))?;
+        self.admission.wait_operations(deadline)?;
         // Its threads end once the last reference is gone; no other pool starts.
         drop(self.pool.lock().unwrap().take());
         self.stop_io();
-        self.idle.wait(deadline, "threads", |threads| threads)
+        self.admission.wait_threads(deadline)
     }
 }
 
@@ -291,29 +266,5 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.keeper.close();
         self.stop_io();
-    }
-}
-
-impl Idle {
-    fn change_threads(&self, by: isize) {
-        let mut threads = self.threads.lock().unwrap();
-        *threads = threads.saturating_add_signed(by);
-        self.changed.notify_all();
-    }
-
-    /// Wait until `left` (given the number of threads) says 0.
-    fn wait(&self, deadline: Instant, what: &str, left: impl Fn(usize) -> usize) -> Result<()> {
-        let mut threads = self.threads.lock().unwrap();
-        loop {
-            let n = left(*threads);
-            if n == 0 {
-                return Ok(());
-            }
-            let time = deadline.saturating_duration_since(Instant::now());
-            if time.is_zero() {
-                return Err(Error::new(Status::Timeout, format_args!("{n} {what} have not ended")));
-            }
-            threads = self.changed.wait_timeout(threads, time).unwrap().0;
-        }
     }
 }

@@ -1,0 +1,23 @@
+#[path = "../../../src/engine/admission.rs"]
+pub mod admission;
+#[path = "../../../src/engine/budget.rs"]
+pub mod budget;
+#[path = "../../../src/engine/error.rs"]
+pub mod error;
+#[path = "../../../src/engine/fork.rs"]
+pub mod fork;
+#[path = "../../../src/engine/locks.rs"]
+pub mod locks;
+#[path = "../../../src/engine/operation.rs"]
+pub mod operation;
+pub mod runtime;
+#[path = "../../../src/engine/shared.rs"]
+mod shared;
+#[path = "../../../src/engine/stats.rs"]
+pub mod stats;
+
+pub mod array {
+    pub struct Array;
+}
+
+pub type Dims<T> = smallvec::SmallVec<[T; 4]>;
