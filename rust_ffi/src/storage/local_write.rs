@@ -74,22 +74,26 @@ impl LocalStore {
 
 fn put(path: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    let mut temporary = in_folder(folder, || Temporary::create(path, folder))?;
-    write_all(&mut temporary.file, parts)?;
-    if sync {
-        temporary.file.sync_data()?;
-    }
-    in_folder(folder, || temporary.publish(path))?;
+    in_folder(folder, || {
+        let mut temporary = Temporary::create(path, folder)?;
+        write_all(&mut temporary.file, parts)?;
+        if sync {
+            temporary.file.sync_data()?;
+        }
+        temporary.publish(path)
+    })?;
     if sync { sync_folder(path) } else { Ok(()) }
 }
 
 /// Make an entry of a folder, and the folder where it is missing: again when somebody prunes it in between.
-fn in_folder<T>(folder: &Path, mut make: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    /// Nobody is that unlucky: then something else is missing.
-    const TIMES: usize = 100;
+fn in_folder(folder: &Path, mut make: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    /// Nobody is that unlucky: then it is something else.
+    const TIMES: usize = 20;
     for _ in 0..TIMES {
         match make() {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
+            // What ext4 says of a nameless file in a folder that has just gone.
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {}
             made => return made,
         }
         match fs::create_dir_all(folder) {
@@ -185,8 +189,8 @@ impl Temporary {
         }
     }
 
-    /// Give the file its name, in place of whatever has it. May be tried again.
-    fn publish(&mut self, path: &Path) -> io::Result<()> {
+    /// Give the file its name, in place of whatever has it.
+    fn publish(mut self, path: &Path) -> io::Result<()> {
         if self.name.is_none() {
             match link(&self.file, path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
