@@ -233,7 +233,8 @@ mod tests {
             let turn = Arc::new(Turn::new(0, 0));
             let first = turn.wait_to_decode(&live, 80 * UNIT, 80 * UNIT).await;
             let (other, live_too) = (turn.clone(), live.clone());
-            let second = tokio::spawn(async move { other.wait_to_decode(&live_too, 80 * UNIT, 80 * UNIT).await });
+            let second =
+                tokio::spawn(async move { other.wait_to_decode(&live_too, 80 * UNIT, 80 * UNIT).await });
             tokio::task::yield_now().await;
             assert!(!second.is_finished());
             drop(first);
