@@ -3,7 +3,8 @@
     python benchmarks/remote.py                    # everything; 1024³ takes some minutes
     python benchmarks/remote.py --side 512 --runs 3 --only cube
 
-Caddy serves the large arrays on loopback; slow_server.c serves with a delay for each request and counts. Times are medians; what they mean on this machine only their ratios tell.
+Caddy serves the large arrays on loopback; slow_server.c serves with a delay for each request and counts. Times are
+medians; what they mean on this machine only their ratios tell.
 """
 
 from __future__ import annotations
