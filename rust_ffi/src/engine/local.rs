@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use super::error::Result;
 use super::operation::Operation;
 use super::plan::Pieces;
-use super::read::{ObjectDone, ReadJob};
+use super::read::{ObjectDone, RegionJob};
 use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
@@ -15,7 +15,7 @@ use crate::storage::{Backend, LocalFile, LocalStore};
 
 /// Read one chunk or shard and place its pieces.
 pub(super) fn read_object(
-    job: &Arc<ReadJob>,
+    job: &Arc<RegionJob>,
     cell: &[u64],
     pieces: &Pieces,
     done: Arc<ObjectDone>,
@@ -30,7 +30,7 @@ pub(super) fn read_object(
     read.map_err(|error| error.with_key(array.store().url(), &key))
 }
 
-fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {
+fn read_chunk(job: &RegionJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {
     let (layout, placer) = (job.layout(pieces), job.placer());
     let codec = job.array(pieces).chunk_codec(cell)?;
     placer.operation.count(Counter::Requests, 1);
@@ -44,7 +44,7 @@ fn read_chunk(job: &ReadJob, store: &LocalStore, key: &str, cell: &[u64], pieces
 
 /// Read a shard's index, then have its inner chunks read as work of their own.
 fn read_shard(
-    job: &Arc<ReadJob>,
+    job: &Arc<RegionJob>,
     store: &LocalStore,
     key: &str,
     layout: &ShardLayout,

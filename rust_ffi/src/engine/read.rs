@@ -1,8 +1,8 @@
 //! Reads: regions in, the caller's memory filled, one completion out.
 //!
-//! [`ReadJob`] is the work that a read is: one unit for each stored object (chunk or shard) that it touches. Where the
-//! objects are local files, the codec pool reads them as it gets to them ([`local`]); others are fetched by tasks that
-//! wait for the network ([`remote`]) and give the pool what has come.
+//! [`RegionJob`] is the work that a read, or a write ([`super::write`]), is: one unit for each stored object (chunk or
+//! shard) that its regions touch. Where the objects are local files, the codec pool reads them as it gets to them
+//! ([`local`]); others are fetched by tasks that wait for the network ([`remote`]) and give the pool what has come.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -43,7 +43,7 @@ pub struct IoOptions {
 #[derive(Clone, Copy)]
 pub struct StatusSlots(*mut i32);
 
-// SAFETY: the caller promises that the slots stay valid until the completion; only `ReadJob::drop` writes them.
+// SAFETY: the caller promises that the slots stay valid until the completion; only `RegionJob::drop` writes them.
 unsafe impl Send for StatusSlots {}
 // SAFETY: as above.
 unsafe impl Sync for StatusSlots {}
@@ -82,7 +82,7 @@ pub unsafe fn read(
     let lane = Arc::new(Lane::default());
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
-    let job = ReadJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, completer };
+    let job = RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, completer };
     match io {
         // Nothing to do, but even so the completion must not come inside of this call.
         _ if total == 0 => pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1),
@@ -125,8 +125,8 @@ pub(super) struct Placement {
     failure: AtomicI32,
 }
 
-/// See the module.
-pub(super) struct ReadJob {
+/// The regions of a read or a write under way. See the module.
+pub(super) struct RegionJob {
     pub(super) placements: Vec<Placement>,
     pub(super) plan: Plan,
     /// The results are too large for the caches.
@@ -141,7 +141,7 @@ pub(super) struct ReadJob {
     pub(super) completer: Completer,
 }
 
-impl Work for ReadJob {
+impl Work for RegionJob {
     fn claim(&self) -> Option<Claim> {
         let bytes = |unit| self.object_bytes(unit);
         claim(&self.next, self.plan.count(), bytes)
@@ -162,14 +162,14 @@ pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u
 }
 
 /// Counts an object as done when dropped, however that comes about.
-pub(super) struct ObjectDone(Arc<ReadJob>);
+pub(super) struct ObjectDone(Arc<RegionJob>);
 
 impl ObjectDone {
-    pub(super) fn new(job: &Arc<ReadJob>) -> Arc<Self> {
+    pub(super) fn new(job: &Arc<RegionJob>) -> Arc<Self> {
         Arc::new(Self(job.clone()))
     }
 
-    pub(super) fn job(&self) -> &Arc<ReadJob> {
+    pub(super) fn job(&self) -> &Arc<RegionJob> {
         &self.0
     }
 }
@@ -180,7 +180,7 @@ impl Drop for ObjectDone {
     }
 }
 
-impl ReadJob {
+impl RegionJob {
     pub(super) fn operation(&self) -> &Arc<Operation> {
         self.completer.operation()
     }
@@ -257,7 +257,7 @@ impl ReadJob {
     }
 }
 
-impl Drop for ReadJob {
+impl Drop for RegionJob {
     fn drop(&mut self) {
         let Some(StatusSlots(slots)) = self.options.statuses else {
             return;

@@ -20,7 +20,7 @@ use super::merge::merge;
 use super::operation::Operation;
 use super::plan::{Pieces, Plan};
 use super::pool::{CodecPool, Once};
-use super::read::{ObjectDone, ReadJob};
+use super::read::{ObjectDone, RegionJob};
 use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
@@ -32,7 +32,7 @@ use crate::storage::{Backend, Fetched, Observer, RemoteStore, Want};
 const OBJECTS_PER_REQUEST: usize = 2;
 
 /// Read every object of a plan.
-pub(super) async fn read_objects(job: Arc<ReadJob>, pool: Arc<CodecPool>) {
+pub(super) async fn read_objects(job: Arc<RegionJob>, pool: Arc<CodecPool>) {
     let operation = job.operation().clone();
     let token = operation.token().clone();
     let at_once = OBJECTS_PER_REQUEST * operation.live().config().max_requests;
@@ -80,7 +80,7 @@ impl From<Error> for ShardError {
 }
 
 impl Object {
-    fn job(&self) -> &Arc<ReadJob> {
+    fn job(&self) -> &Arc<RegionJob> {
         self.done.job()
     }
 
@@ -135,7 +135,7 @@ impl Object {
     }
 
     /// Run `work` on the codec pool, in this operation's lane.
-    fn on_pool(&self, work: impl FnOnce(&ReadJob, &Pieces) -> Result<()> + Send + 'static) {
+    fn on_pool(&self, work: impl FnOnce(&RegionJob, &Pieces) -> Result<()> + Send + 'static) {
         let (done, pieces) = (self.done.clone(), self.pieces.clone());
         let work = move || done.job().guarded(&pieces, || work(done.job(), &pieces));
         let bytes = self.job().array(&self.pieces).chunk_bytes();

@@ -22,7 +22,7 @@ use super::gather::{Gatherer, Old, covers};
 use super::operation::{OnComplete, Operation};
 use super::plan::Pieces;
 use super::put::Putter;
-use super::read::{IoOptions, ObjectDone, ReadJob, plan};
+use super::read::{IoOptions, ObjectDone, RegionJob, plan};
 use super::region::{Access, Region};
 use super::remote::Request;
 use super::runtime::Runtime;
@@ -62,7 +62,8 @@ pub unsafe fn write(
     let lane = tasks.lane.clone();
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
-    let job = Arc::new(ReadJob { placements, plan, past_cache: false, options, next, lane, turn, completer });
+    let job =
+        Arc::new(RegionJob { placements, plan, past_cache: false, options, next, lane, turn, completer });
     tasks.clone().spawn(0, write_objects(job, tasks, OBJECTS_AT_ONCE * at_once));
     Ok(operation)
 }
@@ -72,7 +73,7 @@ fn no_conditions(store: &Store) -> Error {
 }
 
 /// Write every object of a plan, some at once.
-async fn write_objects(job: Arc<ReadJob>, tasks: Tasks, at_once: usize) {
+async fn write_objects(job: Arc<RegionJob>, tasks: Tasks, at_once: usize) {
     let token = job.operation().token().clone();
     let at_once = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
     for i in 0..job.plan.count() {
@@ -111,13 +112,13 @@ pub(super) struct WriteObject {
 }
 
 impl WriteObject {
-    fn new(job: &Arc<ReadJob>, cell: Dims<u64>, pieces: Pieces, tasks: &Tasks) -> Self {
+    fn new(job: &Arc<RegionJob>, cell: Dims<u64>, pieces: Pieces, tasks: &Tasks) -> Self {
         let array = job.array(&pieces);
         let (key, bytes) = (array.chunk_key(&cell).into(), array.chunk_bytes());
         Self { done: ObjectDone::new(job), cell, pieces: Arc::new(pieces), key, tasks: tasks.clone(), bytes }
     }
 
-    pub fn job(&self) -> &Arc<ReadJob> {
+    pub fn job(&self) -> &Arc<RegionJob> {
         self.done.job()
     }
 
