@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn requestsshare_the_memory_that_they_are_decoded_into() {
+    fn requests_share_the_memory_that_they_are_decoded_into() {
         block_on(async {
             let config = RuntimeConfig { codec_threads: 2, max_bytes: 100 * UNIT, ..Default::default() };
             let live = Runtime::new(config).unwrap().live();
