@@ -11,4 +11,14 @@ pub mod engine;
 mod sync {
     pub use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic};
     pub use std::sync::OnceLock; // never waits here: what initialises the values does not switch threads
+
+    /// The checker runs one thread at a time anyway.
+    pub fn processors() -> usize {
+        2
+    }
+
+    /// A single look: every moment at which it may come is tried.
+    pub fn spin_until(_most: std::time::Duration, mut found: impl FnMut() -> bool) -> bool {
+        found()
+    }
 }

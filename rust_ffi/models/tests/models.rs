@@ -2,6 +2,8 @@
 
 #[path = "models/budgets.rs"]
 mod budgets;
+#[path = "models/lookouts.rs"]
+mod lookouts;
 #[path = "models/operations.rs"]
 mod operations;
 #[path = "models/queues.rs"]

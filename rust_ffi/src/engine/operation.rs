@@ -52,6 +52,8 @@ pub struct Operation {
     pub objects_total: AtomicU64,
     pub objects_done: AtomicU64,
     ended: Mutex<Ended>,
+    /// What `ended` says, for whoever only looks.
+    is_final: AtomicBool,
     changed: Condvar,
 }
 
@@ -86,6 +88,7 @@ impl Operation {
             objects_total: AtomicU64::new(0),
             objects_done: AtomicU64::new(0),
             ended: Mutex::default(),
+            is_final: AtomicBool::new(false),
             changed: Condvar::new(),
         });
         let completer = Completer {
@@ -190,6 +193,9 @@ impl Operation {
             return Err(Error::forked("the operation"));
         }
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+        if timeout.is_none_or(|t| !t.is_zero()) {
+            self.live.glance.look(|| self.is_final.load(Ordering::Acquire));
+        }
         let mut ended = self.ended.lock().unwrap();
         while matches!(*ended, Ended::NotYet) {
             ended = match deadline {
@@ -228,6 +234,7 @@ impl Operation {
 
     fn end(&self, error: Option<Error>, output: Output, bytes: u64, had_sink: bool) {
         *self.ended.lock().unwrap() = Ended::Final { error, output, bytes, had_sink };
+        self.is_final.store(true, Ordering::Release);
         self.changed.notify_all();
         self.live.leave();
     }

@@ -5,8 +5,9 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::Dims;
-use super::codec::{ChunkCodec, Decoded};
+use super::codec::{ChunkCodec, Decoded, Wanted};
 use super::error::{Error, Result};
+use super::in_order::Partly;
 use super::operation::Operation;
 use super::plan::{Piece, Pieces};
 use super::raw;
@@ -102,18 +103,18 @@ impl Placer<'_> {
             // completion, which comes after this call; these bytes are one piece, and pieces are disjoint.
             file.read_at(unsafe { &mut *out }, range.start)?;
             self.fetched(len as u64);
-            self.count(codec, layout);
+            self.count(codec.decoded_len(), layout);
             return Ok(());
         }
         if let (true, Some(from), [piece]) = (raw, codec.direct_strides(), &layout.pieces[..]) {
             let _held = self.operation.live().bytes.hold(raw::BLOCK.min(len) as u64);
             let selection = layout.selection(piece, from, layout.strides[0]);
-            // SAFETY: as for `scatter_piece`; the file has as many bytes from `range.start` on as the chunk has.
+            // SAFETY: as for `scatter_decoded`; the file has as many bytes from `range.start` on as the chunk has.
             let bytes = scratch::with(|scratch| unsafe {
                 raw::read(file, range.start, &selection, piece.memory.0, &mut scratch.encoded)
             })?;
             self.fetched(bytes);
-            self.count(codec, layout);
+            self.count(codec.decoded_len(), layout);
             return Ok(());
         }
         let _held = self.operation.live().bytes.hold((len + codec.decoded_len()) as u64);
@@ -131,18 +132,18 @@ impl Placer<'_> {
         encoded: &[u8],
         buffers: &mut [PageBuf; 2],
     ) -> Result<()> {
-        let direct = if self.no_fast_path { None } else { layout.contiguous(codec) };
-        match direct {
+        let mut decoded = codec.decoded_len();
+        if self.no_fast_path {
+            scatter_decoded(&codec.decode(encoded, buffers, true)?, layout);
+        } else if let Some(out) = layout.contiguous(codec) {
             // SAFETY: as in `place_from`.
-            Some(out) => codec.decode_into(encoded, buffers, unsafe { &mut *out })?,
-            None => {
-                let decoded = codec.decode(encoded, buffers, self.no_fast_path)?;
-                layout.each().for_each(|(piece, strides)| {
-                    scatter_piece(&decoded, layout.selection(piece, &decoded.strides, strides), piece)
-                });
-            }
+            codec.decode_into(encoded, buffers, unsafe { &mut *out })?;
+        } else if let Some(strides) = codec.direct_strides() {
+            decoded = scatter_in_steps(codec, strides, layout, encoded, buffers)?;
+        } else {
+            scatter_decoded(&codec.decode(encoded, buffers, false)?, layout);
         }
-        self.count(codec, layout);
+        self.count(decoded, layout);
         Ok(())
     }
 
@@ -150,9 +151,9 @@ impl Placer<'_> {
         self.operation.count(Counter::BytesFetched, bytes);
     }
 
-    fn count(&self, codec: &ChunkCodec, layout: &Layout<'_>) {
+    fn count(&self, decoded: usize, layout: &Layout<'_>) {
         self.operation.count(Counter::ChunksDecoded, 1);
-        self.operation.count(Counter::BytesDecoded, codec.decoded_len() as u64);
+        self.operation.count(Counter::BytesDecoded, decoded as u64);
         let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
         self.operation.count(Counter::BytesPlaced, placed);
     }
@@ -170,11 +171,38 @@ pub fn read_range<'a>(file: &LocalFile, range: Range<u64>, buffer: &'a mut PageB
     Ok(bytes)
 }
 
-fn scatter_piece(decoded: &Decoded<'_>, selection: Selection, piece: &Piece) {
-    let Selection { offset, axes, itemsize, past_cache } = selection;
-    // SAFETY: the selection lies within the chunk, whose decoded bytes have exactly its size; the piece lies within its
-    // region, whose memory is ours until the completion and whose elements are disjoint (checked at submission).
-    unsafe {
-        scatter::copy_large(decoded.bytes.as_ptr().offset(offset), piece.memory.0, axes, itemsize, past_cache)
+fn scatter_decoded(decoded: &Decoded<'_>, layout: &Layout<'_>) {
+    for (piece, strides) in layout.each() {
+        let Selection { offset, axes, itemsize, past_cache } =
+            layout.selection(piece, &decoded.strides, strides);
+        // SAFETY: the selection lies within the chunk, whose decoded bytes have exactly its size; the piece lies within
+        // its region, whose memory is ours until the completion and whose elements are disjoint (checked at submission).
+        unsafe {
+            let from = decoded.bytes.as_ptr().offset(offset);
+            scatter::copy_large(from, piece.memory.0, axes, itemsize, past_cache)
+        };
+    }
+}
+
+/// Decode a chunk as far as is wanted, and place it as its bytes come, while they are in the processor's cache.
+/// `strides` are those of what the codec decodes to. Returns how many bytes were decoded.
+fn scatter_in_steps(
+    codec: &ChunkCodec,
+    strides: &[isize],
+    layout: &Layout<'_>,
+    encoded: &[u8],
+    buffers: &mut [PageBuf; 2],
+) -> Result<usize> {
+    let partly =
+        |(piece, to): (&Piece, &[isize])| Partly::new(&layout.selection(piece, strides, to), piece.memory.0);
+    let mut pieces: SmallVec<[Partly; 1]> = layout.each().map(partly).collect();
+    let end = pieces.iter().map(Partly::end).max().unwrap_or(0);
+    let mut decoded = 0;
+    let mut told = |bytes: &[u8]| {
+        decoded = bytes.len();
+        // SAFETY: as in `scatter_decoded`.
+        pieces.iter_mut().for_each(|piece| unsafe { piece.copy(bytes) });
     };
+    codec.decode_in_steps(encoded, buffers, Wanted { end, told: &mut told })?;
+    Ok(decoded)
 }

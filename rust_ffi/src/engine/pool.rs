@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::{Error, Result, Status};
 use super::idle::Keeper;
+use super::lookout::Lookout;
 
 /// Bytes of decoded chunks that a lane is served in one turn.
 const QUANTUM: i64 = 1 << 20;
@@ -72,6 +73,7 @@ pub struct CodecPool {
     threads: rayon_core::ThreadPool,
     size: usize,
     queue: Mutex<Queue>,
+    lookout: Lookout,
     keeper: Arc<Keeper>,
 }
 
@@ -95,7 +97,8 @@ impl CodecPool {
             .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::new(Status::Io, format_args!("cannot start {size} codec threads: {e}")))?;
-        Ok(Self { threads, size, queue: Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 }), keeper })
+        let queue = Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 });
+        Ok(Self { threads, size, queue, lookout: Lookout::default(), keeper })
     }
 
     /// Queue `work`, of at most `units` units, on `lane`.
@@ -112,7 +115,8 @@ impl CodecPool {
             queue.workers += wanted;
             wanted
         };
-        for _ in 0..wanted {
+        let awake = usize::from(wanted > 0 && self.lookout.call());
+        for _ in awake..wanted {
             let pool = self.clone();
             self.threads.spawn(move || pool.work());
         }
@@ -154,10 +158,15 @@ impl CodecPool {
         outcome.map_err(|payload| Error::from_panic(payload.as_ref()))
     }
 
-    /// A worker's life: units, until none is left.
+    /// A worker's life: units, until none is left and none comes soon.
     fn work(self: &Arc<Self>) {
-        while let Some((work, unit)) = self.next() {
-            work.run(unit);
+        loop {
+            while let Some((work, unit)) = self.next() {
+                work.run(unit);
+            }
+            if !self.lookout.watch() {
+                break;
+            }
         }
         self.keeper.rest(self);
     }

@@ -3,6 +3,7 @@
 
 use super::Dims;
 use super::error::Result;
+use super::in_order::InOrder;
 use super::scatter::{self, Axis, Selection};
 use super::scratch::PageBuf;
 use crate::storage::LocalFile;
@@ -13,38 +14,7 @@ pub const BLOCK: usize = 256 << 10;
 /// To read so many unwanted bytes costs no more than one more call of the system.
 const GAP: usize = 16 << 10;
 
-/// A selection in the order in which it is read.
-struct InOrder {
-    /// Where the first wanted byte lies in the chunk.
-    offset: usize,
-    /// The offset of that element in the destination.
-    dst: isize,
-    /// By falling distance in the chunk, which is never less than what lies inside of it.
-    axes: Dims<Axis>,
-    itemsize: usize,
-}
-
 impl InOrder {
-    fn new(selection: &Selection) -> Self {
-        let (mut offset, mut dst) = (selection.offset, 0);
-        let several = |axis: &Axis| axis.count != 1;
-        let mut axes: Dims<Axis> = selection.axes.iter().copied().filter(several).collect();
-        for axis in axes.iter_mut().filter(|axis| axis.src < 0) {
-            let last = axis.count as isize - 1;
-            offset += last * axis.src;
-            dst += last * axis.dst;
-            (axis.src, axis.dst) = (-axis.src, -axis.dst);
-        }
-        axes.sort_by_key(|axis| std::cmp::Reverse(axis.src));
-        Self { offset: offset as usize, dst, axes, itemsize: selection.itemsize }
-    }
-
-    /// Bytes from the first wanted one to the last, of the axes from `first` on.
-    fn span(&self, first: usize) -> usize {
-        self.axes[first..].iter().map(|axis| (axis.count - 1) * axis.src as usize).sum::<usize>()
-            + self.itemsize
-    }
-
     /// Which axis to cut into blocks: those inside of it are read as one.
     fn cut(&self) -> usize {
         let far = |axis: usize| self.axes[axis].src as usize > self.span(axis + 1) + GAP;

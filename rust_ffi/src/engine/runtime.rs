@@ -18,9 +18,11 @@ use super::fork::{self, PerProcess};
 use super::idle::Keeper;
 use super::index_cache::IndexCache;
 use super::locks::KeyLocks;
+use super::lookout::Glance;
 use super::pool::CodecPool;
 use super::stats::{Counters, Gauge};
 use crate::storage::ClientCache;
+use crate::sync::processors;
 
 /// Limits that the user may set; 0 means the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,11 +61,10 @@ impl RuntimeConfig {
         }
         let or = |n: usize, default: usize| if n == 0 { default } else { n };
         let or_bytes = |n: u64, default: u64| if n == 0 { default } else { n };
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             io_threads: or(self.io_threads, DEFAULT_IO_THREADS),
             codec_threads: if self.codec_threads == 0 {
-                cores().min(MAX_THREADS)
+                processors().min(MAX_THREADS)
             } else {
                 self.codec_threads
             },
@@ -131,6 +132,7 @@ pub struct Live {
     pub operations_cancelled: AtomicU64,
     pub operations_failed: AtomicU64,
     pub operations_in_flight: Gauge,
+    pub glance: Glance,
     admission: Arc<Admission>,
 }
 
@@ -158,6 +160,7 @@ impl Live {
             operations_cancelled: AtomicU64::new(0),
             operations_failed: AtomicU64::new(0),
             operations_in_flight: Gauge::default(),
+            glance: Glance::default(),
             admission,
         }
     }

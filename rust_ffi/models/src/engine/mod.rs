@@ -8,6 +8,8 @@ pub mod error;
 pub mod fork;
 #[path = "../../../src/engine/locks.rs"]
 pub mod locks;
+#[path = "../../../src/engine/lookout.rs"]
+pub mod lookout;
 #[path = "../../../src/engine/operation.rs"]
 pub mod operation;
 pub mod runtime;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::budget::Budget;
 use super::error::{Result, Status};
+use super::lookout::Glance;
 use super::stats::{Counters, Gauge};
 
 pub struct Config {
@@ -22,6 +23,7 @@ pub struct Live {
     pub counters: Counters,
     pub bytes: Gauge,
     pub operations_in_flight: Gauge,
+    pub glance: Glance,
 }
 
 impl Live {
@@ -34,6 +36,7 @@ impl Live {
             counters: Counters::default(),
             bytes: Gauge::default(),
             operations_in_flight: Gauge::default(),
+            glance: Glance::default(),
         })
     }
 

@@ -15,7 +15,7 @@ use super::super::scatter::c_strides;
 use super::super::scratch::PageBuf;
 use super::super::upstream;
 use super::elements::{Elements, Stage};
-use super::steps::{self, Output, Step};
+use super::steps::{self, Output, Step, Target, Wanted};
 
 /// A codec chain for elements of one data type.
 #[derive(Clone, Debug)]
@@ -227,33 +227,58 @@ impl ChunkCodec {
         if generic {
             return self.decode_by_zarrs(input);
         }
-        let options = codec_options();
-        let bytes = match steps::decode(&self.chain.steps, &self.limits, input, buffers, None, &options)? {
+        let bytes = match self.decode_to(input, buffers, Target::Anywhere)? {
             Output::Slice(bytes) => Cow::Borrowed(bytes),
             Output::Owned(bytes) => Cow::Owned(bytes),
-            Output::Direct => unreachable!("no destination was given"),
+            Output::There => unreachable!("no target was given"),
         };
         match &self.direct {
             Some(strides) => self.checked(bytes, strides.clone()),
-            None => self.decode_elements(bytes, &options),
+            None => self.decode_elements(bytes, &codec_options()),
         }
     }
 
     /// Decode a chunk whose elements lie in C order ([`Self::is_c_order`]) into `out`, of [`Self::decoded_len`] bytes.
     pub fn decode_into(&self, input: &[u8], buffers: &mut [PageBuf; 2], out: &mut [u8]) -> Result<()> {
         debug_assert!(self.is_c_order() && out.len() == self.len);
-        let options = codec_options();
-        let left = steps::decode(&self.chain.steps, &self.limits, input, buffers, Some(&mut *out), &options)?;
+        let left = self.decode_to(input, buffers, Target::Memory(&mut *out))?;
         let bytes: &[u8] = match &left {
-            Output::Direct => return Ok(()),
+            Output::There => return Ok(()),
             Output::Slice(bytes) => bytes,
             Output::Owned(bytes) => bytes,
         };
-        if bytes.len() != out.len() {
-            return Err(steps::wrong_length(bytes.len(), out.len()));
-        }
+        self.check_len(bytes)?;
         out.copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// Decode a chunk whose elements lie as strides can say ([`Self::direct_strides`]), as far as is wanted.
+    pub fn decode_in_steps(
+        &self,
+        input: &[u8],
+        buffers: &mut [PageBuf; 2],
+        wanted: Wanted<'_>,
+    ) -> Result<()> {
+        let Wanted { end, told } = wanted;
+        let wanted = Wanted { end, told: &mut *told };
+        let left = self.decode_to(input, buffers, Target::Told { wanted, len: self.len })?;
+        let bytes: &[u8] = match &left {
+            Output::There => return Ok(()),
+            Output::Slice(bytes) => bytes,
+            Output::Owned(bytes) => bytes,
+        };
+        self.check_len(bytes)?;
+        told(bytes);
+        Ok(())
+    }
+
+    fn decode_to<'a>(
+        &self,
+        input: &'a [u8],
+        buffers: &'a mut [PageBuf; 2],
+        target: Target<'_>,
+    ) -> Result<Output<'a>> {
+        steps::decode(&self.chain.steps, &self.limits, input, buffers, target, &codec_options())
     }
 
     /// From what the steps leave to elements, by zarrs' array codecs.
@@ -285,9 +310,11 @@ impl ChunkCodec {
     }
 
     fn checked<'a>(&self, bytes: Cow<'a, [u8]>, strides: Dims<isize>) -> Result<Decoded<'a>> {
-        if bytes.len() != self.len {
-            return Err(steps::wrong_length(bytes.len(), self.len));
-        }
+        self.check_len(&bytes)?;
         Ok(Decoded { bytes, strides })
+    }
+
+    fn check_len(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() == self.len { Ok(()) } else { Err(steps::wrong_length(bytes.len(), self.len)) }
     }
 }

@@ -12,6 +12,8 @@ mod gdeflate;
 mod nested;
 mod steps;
 mod zfp;
+mod zstd_decoder;
 mod zstd_encoder;
 
 pub use chain::{Chain, ChunkCodec, Decoded};
+pub use steps::Wanted;

@@ -1,7 +1,6 @@
 //! Bytes-to-bytes codecs, decoded into buffers of bounded size.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use zarrs::array::codec::{
 use super::super::error::{Error, Result, Status};
 use super::super::scratch::PageBuf;
 use super::super::upstream;
+use super::zstd_decoder;
 
 /// One bytes-to-bytes codec.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Step {
     fn decompress(&self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let room = out.len();
         let result = match self {
-            Self::Zstd { .. } => zstd(input, out),
+            Self::Zstd { .. } => zstd_decoder::decode(input, out),
             Self::Blosc => blosc(input, out),
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
             Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
@@ -84,19 +84,52 @@ impl Step {
                 unreachable!("decoded without a buffer of ours")
             }
         };
-        result.map_err(|text| {
-            let (name, n) = (self.name(), input.len());
-            Error::codec(format_args!("{name} cannot decode {n} bytes into at most {room}: {text}"))
-        })
+        result.map_err(|text| self.failed(input, room, &text))
     }
+
+    /// As [`Self::decompress`], of a chunk that takes all of `out`, as far as is wanted and as its bytes come.
+    fn decompress_in_steps(&self, input: &[u8], out: &mut [u8], wanted: &mut Wanted<'_>) -> Result<usize> {
+        if let Self::Zstd { .. } = self {
+            let decoded = zstd_decoder::decode_in_steps(input, out, wanted.end, wanted.told);
+            return decoded.map_err(|text| self.failed(input, out.len(), &text));
+        }
+        let len = self.decompress(input, out)?;
+        if len == out.len() {
+            (wanted.told)(out);
+        }
+        Ok(len)
+    }
+
+    fn failed(&self, input: &[u8], room: usize, why: &str) -> Error {
+        let (name, n) = (self.name(), input.len());
+        Error::codec(format_args!("{name} cannot decode {n} bytes into at most {room}: {why}"))
+    }
+}
+
+/// How far a chunk has to be decoded.
+pub struct Wanted<'a> {
+    /// The bytes from here on are not wanted.
+    pub end: usize,
+    /// Told of the bytes that there are so far, once or more often; at last of all that are wanted.
+    pub told: &'a mut dyn FnMut(&[u8]),
+}
+
+/// Where the decoded bytes go.
+pub enum Target<'a> {
+    /// Wherever they happen to be.
+    Anywhere,
+    /// There, if the last codec can put them there: exactly as many must come.
+    Memory(&'a mut [u8]),
+    /// To whoever is told. Exactly `len` must come.
+    Told { wanted: Wanted<'a>, len: usize },
 }
 
 /// What the steps leave: where the decoded bytes are.
 pub enum Output<'a> {
     Slice(&'a [u8]),
     Owned(Vec<u8>),
-    /// In the caller's destination, as many as it holds.
-    Direct,
+    /// Where the target says.
+    There,
 }
 
 /// What an honest encoder may need for a chunk of `decoded_len` bytes, where no codec says more.
@@ -122,14 +155,13 @@ pub fn limits(
     limits
 }
 
-/// Decode `input` through `steps`, last one first. With `direct`, the bytes go there if the first step can put them
-/// there, in which case exactly as many must come.
+/// Decode `input` through `steps`, last one first.
 pub fn decode<'a>(
     steps: &[Step],
     limits: &[usize],
     input: &'a [u8],
     buffers: &'a mut [PageBuf; 2],
-    mut direct: Option<&mut [u8]>,
+    mut target: Target<'_>,
     options: &CodecOptions,
 ) -> Result<Output<'a>> {
     enum At {
@@ -164,17 +196,19 @@ pub fn decode<'a>(
                 let decode = || codec.decode(Cow::Borrowed(current), &representation, options);
                 At::Owned(upstream::call(Status::Codec, || decode().map_err(Error::codec))?.into_owned())
             }
-            _ if i == 0 && direct.is_some() => {
-                let out = direct.take().expect("checked");
-                let len = step.decompress(current, out)?;
-                if len != out.len() {
-                    return Err(wrong_length(len, out.len()));
-                }
-                return Ok(Output::Direct);
-            }
             _ => {
-                let len = step.decompress(current, spare.get(limits[i])?)?;
-                At::Buffer(spare_index, 0, len)
+                let (len, expected) = match &mut target {
+                    Target::Memory(out) if i == 0 => (step.decompress(current, out)?, out.len()),
+                    Target::Told { wanted, len } if i == 0 && *len <= limits[0] => {
+                        (step.decompress_in_steps(current, spare.get(*len)?, wanted)?, *len)
+                    }
+                    _ => {
+                        let len = step.decompress(current, spare.get(limits[i])?)?;
+                        at = At::Buffer(spare_index, 0, len);
+                        continue;
+                    }
+                };
+                return if len == expected { Ok(Output::There) } else { Err(wrong_length(len, expected)) };
             }
         };
     }
@@ -217,13 +251,6 @@ pub fn fletcher32(bytes: &[u8]) -> u32 {
         (sum1, sum2) = (fold(sum1), fold(sum2));
     }
     fold(sum2) << 16 | fold(sum1)
-}
-
-fn zstd(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
-    thread_local!(static CONTEXT: RefCell<zstd_safe::DCtx<'static>> = RefCell::new(zstd_safe::DCtx::create()));
-    CONTEXT.with(|context| {
-        context.borrow_mut().decompress(out, input).map_err(|code| zstd_safe::get_error_name(code).to_owned())
-    })
 }
 
 fn blosc(input: &[u8], out: &mut [u8]) -> Result<usize, String> {

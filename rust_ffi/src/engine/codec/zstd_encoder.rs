@@ -63,7 +63,7 @@ impl Drop for Encoder {
 }
 
 /// What a call returned, unless that is an error.
-fn checked(code: usize) -> Result<usize, &'static str> {
+pub(super) fn checked(code: usize) -> Result<usize, &'static str> {
     // SAFETY: asks about a number.
     if unsafe { zstd_sys::ZSTD_isError(code) } == 0 { Ok(code) } else { Err(zstd_safe::get_error_name(code)) }
 }
