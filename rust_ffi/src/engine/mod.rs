@@ -27,6 +27,7 @@ pub mod merge;
 pub mod metadata;
 pub mod open;
 pub mod operation;
+mod pages;
 pub mod place;
 pub mod plan;
 pub mod pool;

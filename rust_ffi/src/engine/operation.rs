@@ -154,11 +154,16 @@ impl Operation {
 
     /// Whether a job that has not started should be skipped. A job that asks must then leave its work undone.
     pub fn skip(&self) -> bool {
-        let skip = self.stop.load(Ordering::Acquire) || self.live.closing();
+        let skip = self.is_stopped();
         if skip {
             self.skipped.store(true, Ordering::Release);
         }
         skip
+    }
+
+    /// Whether what is not started is in vain. Unlike [`Self::skip`], for work that the result does not need.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.live.closing()
     }
 
     /// Count for the operation and for the process.

@@ -11,6 +11,7 @@ use super::array::Array;
 use super::budget::Turn;
 use super::error::{Error, Result, contain};
 use super::operation::{Completer, OnComplete, Operation};
+use super::pages::{self, Pages};
 use super::place::{Layout, Placer};
 use super::plan::{Cells, Memory, Pieces, Plan, Target};
 use super::pool::{Claim, Lane, Once, Work};
@@ -71,6 +72,7 @@ pub unsafe fn read(
 ) -> Result<Arc<Operation>> {
     let bytes = regions.iter().fold(0usize, |n, region| n.saturating_add(region.nbytes));
     let past_cache = bytes >= stream::LARGE && !options.no_fast_path;
+    let extents = if bytes >= pages::PART { pages::extents(&regions) } else { Vec::new() };
     let (placements, plan) = plan(runtime, regions, Access::Read)?;
     let live = runtime.live();
     let pool = live.pool()?;
@@ -83,11 +85,23 @@ pub unsafe fn read(
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
     let job = RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, completer };
-    match io {
+    if total == 0 {
         // Nothing to do, but even so the completion must not come inside of this call.
-        _ if total == 0 => pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1),
-        None => pool.submit(&lane, Arc::new(job), total),
-        Some(io) => drop(io.spawn(remote::read_objects(Arc::new(job), pool))),
+        pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
+        return Ok(operation);
+    }
+    let job = Arc::new(job);
+    let pages = Pages::new(&job, extents, io.is_none());
+    match (io, pages) {
+        (None, None) => pool.submit(&lane, job, total),
+        (None, Some(pages)) => pool.submit(&lane, pages.clone(), pages.count() + total),
+        (Some(io), pages) => {
+            if let Some(pages) = pages {
+                // Made while the network is waited for.
+                pool.submit(&lane, pages.clone(), pages.count());
+            }
+            drop(io.spawn(remote::read_objects(job, pool)));
+        }
     }
     Ok(operation)
 }
