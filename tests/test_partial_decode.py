@@ -1,5 +1,5 @@
-"""Of a zstd chunk no more is decoded than is wanted, unless a checksum of the whole is stored; and what is copied block by
-block is what is copied at once."""
+"""Of a zstd chunk no more is decoded than is wanted, unless a checksum of the whole is stored; and what is copied block
+by block is what is copied at once."""
 
 from __future__ import annotations
 
