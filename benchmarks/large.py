@@ -183,8 +183,20 @@ def threads(options) -> dict:
 
         return one
 
+    def floor(n):
+        def one():
+            limit.threads = n
+            start = time.perf_counter()
+            limit.read_into(*KINDS["zstd"], path, out)
+            return time.perf_counter() - start
+
+        return one
+
     names = {all_of_them: Zarrs_c.name, 1: "1 codec thread"}
-    results = common.take_turns({names[n]: ask(process) for n, process in processes.items()}, options.runs)
+    readers = {names[n]: ask(process) for n, process in processes.items()}
+    limit, out = Floor(options), np.ones((options.side,) * 3, np.uint16)
+    readers |= {"floor": floor(all_of_them), "floor, 1 thread": floor(1)}
+    results = common.take_turns(readers, options.runs)
     for process in processes.values():
         process.communicate()
     common.table(f"zstd, 1 codec thread against {all_of_them}", results, ">= 1.85 x with 2")

@@ -134,6 +134,16 @@ def windows(options) -> dict:
 
         peer, into = Tensorstore(path).array, ts.array(out)
         readers[Tensorstore.name] = checked(lambda: gathered(lambda i: into[i].write(peer[places[i]]), count))
+
+        async def batch():
+            begin = time.perf_counter()
+            with ts.Batch() as all_of_them:
+                windows = [peer[place].read(batch=all_of_them) for place in places]
+            for i, window in enumerate(windows):
+                out[i] = await window
+            return time.perf_counter() - begin
+
+        readers["tensorstore, one batch"] = checked(lambda: asyncio.run(batch()))
     if "zarrista, async" in kinds:
         zarrista = kinds["zarrista, async"](path).array
 
@@ -149,11 +159,17 @@ def windows(options) -> dict:
 
 def selection(title: str, path, select, options, goal: str) -> dict:
     """One selection of an array, into a buffer where the library can."""
-    right = Zarrs_c(path).read(select)
-    readers, out = {}, np.zeros_like(right)
+    import zarrs_c
+
+    right, array = Zarrs_c(path).read(select), zarrs_c.sync.open_array(path)
+    out = np.zeros_like(right)
 
     def check(got):
         np.testing.assert_array_equal(got.reshape(right.shape), right)
+
+    # The others start an event loop for each read.
+    blocking = timed(lambda: zarrs_c.sync.read_into(out, array, select), check, out)
+    readers = {"zarrs_c, blocking": blocking}
 
     for kind in chosen(options):
         if kind is local_peers.ZarristaGathered:  # it reads whole arrays
