@@ -1,5 +1,5 @@
-"""Of a zstd chunk no more is decoded than is wanted, unless a checksum of the whole is stored; and what is copied block
-by block is what is copied at once."""
+"""Of zstd and blosc chunks no more is decoded than is wanted, unless a checksum of the whole is stored; and what is copied
+block by block is what is copied at once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,18 @@ def values() -> np.ndarray:
 DATA = values()
 
 
-def written(folder, *, checksum=False, order=None):
+def zstd(checksum=False) -> dict:
+    return {"name": "zstd", "configuration": {"level": 1, "checksum": checksum}}
+
+
+def blosc(cname="lz4", shuffle="shuffle") -> dict:
+    chosen = {"cname": cname, "clevel": 1, "shuffle": shuffle, "typesize": 2, "blocksize": BLOCK}
+    return {"name": "blosc", "configuration": chosen}
+
+
+def written(folder, *compressors, order=None):
     """DATA in one chunk; `order` is that of a transpose."""
     codecs = [{"name": "transpose", "configuration": {"order": order}}] if order else []
-    compressors = [{"name": "zstd", "configuration": {"level": 1, "checksum": checksum}}]
     array = sync.create_array(
         folder, shape=SHAPE, chunks=SHAPE, dtype="uint16", filters=codecs, compressors=compressors
     )
@@ -33,9 +41,14 @@ def written(folder, *, checksum=False, order=None):
     return array
 
 
+def blosc_block(folder) -> int:
+    """The size of the blocks of the only chunk, which need not be what was asked for."""
+    return int.from_bytes((folder / "c/0/0/0").read_bytes()[8:12], "little")
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("plain"))
+    return written(tmp_path_factory.mktemp("plain"), zstd())
 
 
 @pytest.mark.parametrize("planes", [1, 2, 3, 20, 39, 40])
@@ -58,7 +71,7 @@ def test_a_chunk_is_decoded_as_far_as_any_region_wants(plain):
 
 
 def test_a_checksum_is_checked_even_where_only_the_beginning_is_wanted(tmp_path):
-    array = written(tmp_path, checksum=True)
+    array = written(tmp_path, zstd(checksum=True))
     with Counted() as counted:
         np.testing.assert_array_equal(array[0], DATA[0])
     assert counted.bytes_decoded == CHUNK
@@ -70,8 +83,30 @@ def test_a_checksum_is_checked_even_where_only_the_beginning_is_wanted(tmp_path)
         array[0]
 
 
+@pytest.mark.parametrize("selection", [np.s_[0], np.s_[17], np.s_[39], np.s_[20:23], np.s_[:]], ids=str)
+def test_of_blosc_only_blocks_with_something_wanted_are_decoded(selection, tmp_path):
+    array = written(tmp_path, blosc())
+    with Counted() as counted:
+        np.testing.assert_array_equal(array[selection], DATA[selection])
+    block, plane = blosc_block(tmp_path), CHUNK // SHAPE[0]
+    assert block < CHUNK // 4
+    planes = np.arange(SHAPE[0])[selection].reshape(-1)
+    first, end = planes[0] * plane // block * block, -(-(planes[-1] + 1) * plane // block) * block
+    assert counted.bytes_decoded == min(end, CHUNK) - first
+
+
+def test_a_checksum_after_blosc_is_checked_whatever_is_wanted(tmp_path):
+    array = written(tmp_path, blosc(), {"name": "crc32c"})
+    path = tmp_path / "c/0/0/0"
+    stored = bytearray(path.read_bytes())
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(stored)
+    with pytest.raises(Exception, match=r"c/0/0/0.*crc32c|crc32c.*c/0/0/0"):
+        array[39]
+
+
 def test_a_chunk_that_is_cut_off_is_an_error_even_where_only_the_beginning_is_wanted(tmp_path):
-    array = written(tmp_path)
+    array = written(tmp_path, zstd())
     path = tmp_path / "c/0/0/0"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Exception, match=r"c/0/0/0.*zstd|zstd.*c/0/0/0"):
@@ -90,10 +125,20 @@ SELECTIONS = [
 ]
 
 
+COMPRESSORS = {
+    "zstd": [zstd()],
+    "zstd, checked": [zstd(checksum=True), {"name": "crc32c"}],
+    "blosc lz4": [blosc()],
+    "blosc zstd, bits": [blosc("zstd", "bitshuffle")],
+    "gzip": [{"name": "gzip", "configuration": {"level": 1}}],
+}
+
+
+@pytest.mark.parametrize("compressor", COMPRESSORS)
 @pytest.mark.parametrize("order", [None, [2, 1, 0], [1, 2, 0]], ids=str)
 @pytest.mark.parametrize("large", [False, True], ids=["small", "past the caches"])
-def test_what_is_copied_block_by_block_is_what_numpy_selects(order, large, tmp_path):
-    array = written(tmp_path, order=order)
+def test_what_is_copied_block_by_block_is_what_numpy_selects(compressor, order, large, tmp_path):
+    array = written(tmp_path, *COMPRESSORS[compressor], order=order)
     for selection in SELECTIONS:
         expected = DATA[selection]
         # From 16 MiB on results go past the caches.

@@ -1,5 +1,7 @@
 //! A selection of a chunk in the order in which the chunk is stored: for those who have its beginning before its end.
 
+use std::ops::Range;
+
 use super::Dims;
 use super::scatter::{self, Axis, Selection};
 
@@ -52,9 +54,9 @@ impl Partly {
         Self { memory: memory.wrapping_offset(selection.dst), selection, past_cache, done: 0 }
     }
 
-    /// Where the last wanted byte of the chunk ends.
-    pub fn end(&self) -> usize {
-        self.selection.offset + self.selection.span(0)
+    /// From the first wanted byte of the chunk to the last.
+    pub fn range(&self) -> Range<usize> {
+        self.selection.offset..self.selection.offset + self.selection.span(0)
     }
 
     /// Copy what can be copied now that the chunk's first bytes are there.
@@ -111,8 +113,10 @@ mod tests {
                 unsafe {
                     let (src, axes) = (chunk.as_ptr().offset(offset), selection.axes.clone());
                     scatter::copy(src, whole.as_mut_ptr(), axes, 2);
-                    (0..=partly.end().min(chunk.len())).step_by(11).for_each(|n| partly.copy(&chunk[..n]));
-                    partly.copy(&chunk[..partly.end().min(chunk.len())]);
+                    (0..=partly.range().end.min(chunk.len()))
+                        .step_by(11)
+                        .for_each(|n| partly.copy(&chunk[..n]));
+                    partly.copy(&chunk[..partly.range().end.min(chunk.len())]);
                 }
                 assert_eq!(parts, whole, "{select:?} {order:?}");
             }

@@ -139,7 +139,7 @@ impl Placer<'_> {
             // SAFETY: as in `place_from`.
             codec.decode_into(encoded, buffers, unsafe { &mut *out })?;
         } else if let Some(strides) = codec.direct_strides() {
-            decoded = scatter_in_steps(codec, strides, layout, encoded, buffers)?;
+            decoded = scatter_in_part(codec, strides, layout, encoded, buffers)?;
         } else {
             scatter_decoded(&codec.decode(encoded, buffers, false)?, layout);
         }
@@ -184,9 +184,9 @@ fn scatter_decoded(decoded: &Decoded<'_>, layout: &Layout<'_>) {
     }
 }
 
-/// Decode a chunk as far as is wanted, and place it as its bytes come, while they are in the processor's cache.
+/// Decode what is wanted of a chunk, and place it as its bytes come, while they are in the processor's cache.
 /// `strides` are those of what the codec decodes to. Returns how many bytes were decoded.
-fn scatter_in_steps(
+fn scatter_in_part(
     codec: &ChunkCodec,
     strides: &[isize],
     layout: &Layout<'_>,
@@ -196,13 +196,12 @@ fn scatter_in_steps(
     let partly =
         |(piece, to): (&Piece, &[isize])| Partly::new(&layout.selection(piece, strides, to), piece.memory.0);
     let mut pieces: SmallVec<[Partly; 1]> = layout.each().map(partly).collect();
-    let end = pieces.iter().map(Partly::end).max().unwrap_or(0);
-    let mut decoded = 0;
+    let ranges = || pieces.iter().map(Partly::range);
+    let first = ranges().map(|range| range.start).min().unwrap_or(0);
+    let end = ranges().map(|range| range.end).max().unwrap_or(0);
     let mut told = |bytes: &[u8]| {
-        decoded = bytes.len();
-        // SAFETY: as in `scatter_decoded`.
+        // SAFETY: as in `scatter_decoded`; what may be anything comes before the first piece.
         pieces.iter_mut().for_each(|piece| unsafe { piece.copy(bytes) });
     };
-    codec.decode_in_steps(encoded, buffers, Wanted { end, told: &mut told })?;
-    Ok(decoded)
+    codec.decode_in_part(encoded, buffers, Wanted { range: first..end, told: &mut told })
 }

@@ -230,7 +230,7 @@ impl ChunkCodec {
         let bytes = match self.decode_to(input, buffers, Target::Anywhere)? {
             Output::Slice(bytes) => Cow::Borrowed(bytes),
             Output::Owned(bytes) => Cow::Owned(bytes),
-            Output::There => unreachable!("no target was given"),
+            Output::There(_) => unreachable!("no target was given"),
         };
         match &self.direct {
             Some(strides) => self.checked(bytes, strides.clone()),
@@ -243,7 +243,7 @@ impl ChunkCodec {
         debug_assert!(self.is_c_order() && out.len() == self.len);
         let left = self.decode_to(input, buffers, Target::Memory(&mut *out))?;
         let bytes: &[u8] = match &left {
-            Output::There => return Ok(()),
+            Output::There(_) => return Ok(()),
             Output::Slice(bytes) => bytes,
             Output::Owned(bytes) => bytes,
         };
@@ -252,24 +252,25 @@ impl ChunkCodec {
         Ok(())
     }
 
-    /// Decode a chunk whose elements lie as strides can say ([`Self::direct_strides`]), as far as is wanted.
-    pub fn decode_in_steps(
+    /// Decode what is wanted of a chunk whose elements lie as strides can say ([`Self::direct_strides`]); returns how many
+    /// bytes were decoded.
+    pub fn decode_in_part(
         &self,
         input: &[u8],
         buffers: &mut [PageBuf; 2],
         wanted: Wanted<'_>,
-    ) -> Result<()> {
-        let Wanted { end, told } = wanted;
-        let wanted = Wanted { end, told: &mut *told };
+    ) -> Result<usize> {
+        let Wanted { range, told } = wanted;
+        let wanted = Wanted { range, told: &mut *told };
         let left = self.decode_to(input, buffers, Target::Told { wanted, len: self.len })?;
         let bytes: &[u8] = match &left {
-            Output::There => return Ok(()),
+            Output::There(decoded) => return Ok(*decoded),
             Output::Slice(bytes) => bytes,
             Output::Owned(bytes) => bytes,
         };
         self.check_len(bytes)?;
         told(bytes);
-        Ok(())
+        Ok(self.len)
     }
 
     fn decode_to<'a>(

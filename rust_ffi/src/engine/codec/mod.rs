@@ -5,6 +5,7 @@
 //! whatever the stored bytes claim. After them, a chunk of native elements, transposed or not, needs no more work than
 //! strides can express; anything else goes through zarrs' own codecs.
 
+mod blosc;
 mod chain;
 mod elements;
 mod encode;

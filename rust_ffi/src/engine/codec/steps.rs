@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
 use zarrs::array::BytesRepresentation;
@@ -13,7 +14,7 @@ use zarrs::array::codec::{
 use super::super::error::{Error, Result, Status};
 use super::super::scratch::PageBuf;
 use super::super::upstream;
-use super::zstd_decoder;
+use super::{blosc, zstd_decoder};
 
 /// One bytes-to-bytes codec.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ impl Step {
         let room = out.len();
         let result = match self {
             Self::Zstd { .. } => zstd_decoder::decode(input, out),
-            Self::Blosc => blosc(input, out),
+            Self::Blosc => blosc::decode(input, out),
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(input), out),
             Self::Zlib => read_all(flate2::read::ZlibDecoder::new(input), out),
             Self::Bz2 => read_all(bzip2::read::MultiBzDecoder::new(input), out),
@@ -87,17 +88,17 @@ impl Step {
         result.map_err(|text| self.failed(input, room, &text))
     }
 
-    /// As [`Self::decompress`], of a chunk that takes all of `out`, as far as is wanted and as its bytes come.
-    fn decompress_in_steps(&self, input: &[u8], out: &mut [u8], wanted: &mut Wanted<'_>) -> Result<usize> {
-        if let Self::Zstd { .. } = self {
-            let decoded = zstd_decoder::decode_in_steps(input, out, wanted.end, wanted.told);
-            return decoded.map_err(|text| self.failed(input, out.len(), &text));
-        }
-        let len = self.decompress(input, out)?;
-        if len == out.len() {
-            (wanted.told)(out);
-        }
-        Ok(len)
+    /// Decode `input`, a chunk that takes all of `out`, as far as is wanted and as its bytes come.
+    fn decompress_in_part(&self, input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Result<Part> {
+        let part = match self {
+            Self::Zstd { .. } => zstd_decoder::decode_in_steps(input, out, wanted),
+            Self::Blosc => blosc::decode_in_part(input, out, wanted),
+            _ => {
+                let len = self.decompress(input, out)?;
+                return Ok(wanted.all(out, len));
+            }
+        };
+        part.map_err(|text| self.failed(input, out.len(), &text))
     }
 
     fn failed(&self, input: &[u8], room: usize, why: &str) -> Error {
@@ -106,12 +107,31 @@ impl Step {
     }
 }
 
-/// How far a chunk has to be decoded.
+/// What is wanted of a chunk.
 pub struct Wanted<'a> {
-    /// The bytes from here on are not wanted.
-    pub end: usize,
-    /// Told of the bytes that there are so far, once or more often; at last of all that are wanted.
+    /// The bytes that are not in here are not wanted.
+    pub range: Range<usize>,
+    /// Given the chunk's bytes as far as they are there, once or more often, the last time with all that are wanted.
+    /// Those before `range` may be anything.
     pub told: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Wanted<'_> {
+    /// All has been decoded: `len` bytes.
+    pub(super) fn all(self, out: &[u8], len: usize) -> Part {
+        if len == out.len() {
+            (self.told)(out);
+        }
+        Part { decoded: len, len }
+    }
+}
+
+/// What was decoded of a chunk.
+pub struct Part {
+    /// How many bytes.
+    pub decoded: usize,
+    /// How many there are.
+    pub len: usize,
 }
 
 /// Where the decoded bytes go.
@@ -120,7 +140,7 @@ pub enum Target<'a> {
     Anywhere,
     /// There, if the last codec can put them there: exactly as many must come.
     Memory(&'a mut [u8]),
-    /// To whoever is told. Exactly `len` must come.
+    /// To whoever is told. The chunk must have exactly `len`.
     Told { wanted: Wanted<'a>, len: usize },
 }
 
@@ -128,8 +148,8 @@ pub enum Target<'a> {
 pub enum Output<'a> {
     Slice(&'a [u8]),
     Owned(Vec<u8>),
-    /// Where the target says.
-    There,
+    /// Where the target says; so many were decoded.
+    There(usize),
 }
 
 /// What an honest encoder may need for a chunk of `decoded_len` bytes, where no codec says more.
@@ -197,18 +217,27 @@ pub fn decode<'a>(
                 At::Owned(upstream::call(Status::Codec, || decode().map_err(Error::codec))?.into_owned())
             }
             _ => {
-                let (len, expected) = match &mut target {
-                    Target::Memory(out) if i == 0 => (step.decompress(current, out)?, out.len()),
-                    Target::Told { wanted, len } if i == 0 && *len <= limits[0] => {
-                        (step.decompress_in_steps(current, spare.get(*len)?, wanted)?, *len)
+                let (part, expected) = match std::mem::replace(&mut target, Target::Anywhere) {
+                    Target::Memory(out) if i == 0 => {
+                        let len = step.decompress(current, out)?;
+                        (Part { decoded: len, len }, out.len())
                     }
-                    _ => {
+                    Target::Told { wanted, len } if i == 0 => {
+                        (step.decompress_in_part(current, spare.get(len)?, wanted)?, len)
+                    }
+                    later => {
+                        target = later;
                         let len = step.decompress(current, spare.get(limits[i])?)?;
                         at = At::Buffer(spare_index, 0, len);
                         continue;
                     }
                 };
-                return if len == expected { Ok(Output::There) } else { Err(wrong_length(len, expected)) };
+                let Part { decoded, len } = part;
+                return if len == expected {
+                    Ok(Output::There(decoded))
+                } else {
+                    Err(wrong_length(len, expected))
+                };
             }
         };
     }
@@ -251,26 +280,6 @@ pub fn fletcher32(bytes: &[u8]) -> u32 {
         (sum1, sum2) = (fold(sum1), fold(sum2));
     }
     fold(sum2) << 16 | fold(sum1)
-}
-
-fn blosc(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
-    if input.is_empty() {
-        return Err("no bytes".to_owned());
-    }
-    let mut len = 0;
-    // SAFETY: reads at most `input.len()` bytes of `input` and writes `len`.
-    let rc = unsafe { blosc_src::blosc_cbuffer_validate(input.as_ptr().cast(), input.len(), &raw mut len) };
-    if rc != 0 {
-        return Err("not a blosc frame, or truncated".to_owned());
-    }
-    if len > out.len() {
-        return Err(format!("it holds {len} bytes"));
-    }
-    // SAFETY: `input` is a frame that lies within its slice (validated), and `out` has room for `out.len()` bytes.
-    let rc = unsafe {
-        blosc_src::blosc_decompress_ctx(input.as_ptr().cast(), out.as_mut_ptr().cast(), out.len(), 1)
-    };
-    usize::try_from(rc).map_err(|_| format!("corrupted (error {rc})"))
 }
 
 /// Read everything into `out`; it is an error when there is more.

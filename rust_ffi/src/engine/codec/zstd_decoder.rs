@@ -11,6 +11,7 @@ use zstd_safe::zstd_sys::{
     ZSTD_decompressStream, ZSTD_freeDCtx, ZSTD_inBuffer, ZSTD_outBuffer,
 };
 
+use super::steps::{Part, Wanted};
 use super::zstd_encoder::checked;
 
 /// `ZSTD_d_stableOutBuffer`, which is marked as experimental.
@@ -27,26 +28,18 @@ pub fn decode(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
     with_decoder(|decoder| decoder.decode(input, out))
 }
 
-/// Decode the first `end` bytes, at least, of a chunk that takes all of `out`, and tell what there is so far, as often as
-/// some more has come. Where a checksum is stored, all is decoded to check it. Returns the length of the chunk.
-pub fn decode_in_steps(
-    input: &[u8],
-    out: &mut [u8],
-    end: usize,
-    told: &mut dyn FnMut(&[u8]),
-) -> Result<usize, String> {
+/// Decode a chunk, which takes all of `out`, up to the last byte that is wanted at least, and tell what there is so far as
+/// often as some more has come. Where a checksum is stored, all is decoded to check it.
+pub fn decode_in_steps(input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Result<Part, String> {
     let len = out.len();
     let frame = Frame::only(input).filter(|frame| frame.len == len as u64);
-    let end = if frame.as_ref().is_none_or(|frame| frame.checksum) { len } else { end };
+    let end = if frame.as_ref().is_none_or(|frame| frame.checksum) { len } else { wanted.range.end };
     if frame.is_some() && (len >= LARGE || end + BLOCK <= len) {
-        with_decoder(|decoder| decoder.decode_in_steps(input, out, end, told))?;
-        return Ok(len);
+        let decoded = with_decoder(|decoder| decoder.decode_in_steps(input, out, end, wanted.told))?;
+        return Ok(Part { decoded, len });
     }
     let len = decode(input, out)?;
-    if len == out.len() {
-        told(out);
-    }
-    Ok(len)
+    Ok(wanted.all(out, len))
 }
 
 /// What the header of a frame says.
@@ -91,14 +84,14 @@ impl Decoder {
         checked(unsafe { ZSTD_decompressDCtx(self.0.as_ptr(), to, out.len(), from, input.len()) })
     }
 
-    /// As the function, of the one frame in `input`, which has `out.len()` bytes.
+    /// As the function, of the one frame in `input`, which has `out.len()` bytes; returns how many were decoded.
     fn decode_in_steps(
         &mut self,
         input: &[u8],
         out: &mut [u8],
         end: usize,
         told: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), &'static str> {
+    ) -> Result<usize, &'static str> {
         // What was not decoded to its end would still be under way.
         // SAFETY: the context is ours.
         checked(unsafe {
@@ -123,7 +116,7 @@ impl Decoder {
                 told(unsafe { std::slice::from_raw_parts(to.dst.cast(), known) });
             }
         }
-        if known < end { Err("it ends too early") } else { Ok(()) }
+        if known < end { Err("it ends too early") } else { Ok(known) }
     }
 }
 
@@ -161,7 +154,8 @@ mod tests {
             found = bytes.to_vec();
             times += 1;
         };
-        assert_eq!(decode_in_steps(input, &mut out, end, &mut told)?, len);
+        let part = decode_in_steps(input, &mut out, Wanted { range: 0..end, told: &mut told })?;
+        assert_eq!((part.len, part.decoded), (len, found.len()));
         Ok((found, times))
     }
 
@@ -195,6 +189,7 @@ mod tests {
         let input = frame(&data, false);
         assert!(told(&input[..input.len() - 1], data.len(), 1).is_err());
         assert!(told(&input, data.len() - 1, 1).is_err());
-        assert!(decode_in_steps(&input, &mut vec![0; data.len() + 1], 1, &mut |_| panic!()).is_ok());
+        let wanted = Wanted { range: 0..1, told: &mut |_| panic!("the chunk is longer") };
+        assert_eq!(decode_in_steps(&input, &mut vec![0; data.len() + 1], wanted).unwrap().len, data.len());
     }
 }
