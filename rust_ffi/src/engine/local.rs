@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::error::Result;
+use super::job::{ObjectDone, RegionJob};
 use super::operation::Operation;
 use super::plan::Pieces;
-use super::read::{ObjectDone, RegionJob};
 use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};

@@ -20,6 +20,7 @@ pub mod grid;
 pub mod idle;
 mod in_order;
 pub mod index_cache;
+pub mod job;
 pub mod local;
 pub mod locks;
 pub mod lookout;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use super::job::{RegionJob, claim};
 use super::plan::Memory;
 use super::pool::{Claim, Work};
-use super::read::{RegionJob, claim};
 use super::region::Region;
 
 /// Memory is asked for in parts of so many bytes, and left alone where it is smaller.

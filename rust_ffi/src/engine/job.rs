@@ -1,0 +1,219 @@
+//! What reads and writes are made of: [`RegionJob`], the regions under way, with one unit for each stored object (chunk or
+//! shard) that they touch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use super::Dims;
+use super::array::Array;
+use super::budget::Turn;
+use super::error::{Error, Result, contain};
+use super::operation::{Completer, Operation};
+use super::place::{Layout, Placer};
+use super::plan::{Cells, Memory, Pieces, Plan, Target};
+use super::pool::{Claim, Lane};
+use super::region::{Access, Region};
+use super::runtime::Runtime;
+use super::shard::ShardLayout;
+
+/// How a read or a write is done.
+#[derive(Clone, Copy, Default)]
+pub struct IoOptions {
+    /// Requests in flight of this operation alone; 0: no limit of its own.
+    pub max_requests: usize,
+    /// Likewise, bytes in flight.
+    pub max_bytes: u64,
+    /// The first region that fails stops the others.
+    pub fail_fast: bool,
+    /// Decode by zarrs alone.
+    pub no_fast_path: bool,
+    /// Of writes: store chunks that hold nothing but the fill value, instead of erasing them.
+    pub write_empty: bool,
+    /// Of writes: what was written is on the disk at the end.
+    pub sync: bool,
+    /// Of writes: a chunk that is changed in part must still be what it was when it was read.
+    pub if_unchanged: bool,
+    pub statuses: Option<StatusSlots>,
+}
+
+/// The caller's array of statuses, one a region, written before the completion.
+#[derive(Clone, Copy)]
+pub struct StatusSlots(*mut i32);
+
+// SAFETY: the caller promises that the slots stay valid until the completion; only `RegionJob::drop` writes them.
+unsafe impl Send for StatusSlots {}
+// SAFETY: as above.
+unsafe impl Sync for StatusSlots {}
+
+impl StatusSlots {
+    /// `None` for a null pointer.
+    pub fn new(slots: *mut i32) -> Option<Self> {
+        (!slots.is_null()).then_some(Self(slots))
+    }
+}
+
+/// Check every region and plan them together.
+pub(super) fn plan(
+    runtime: &Arc<Runtime>,
+    regions: Vec<Region>,
+    access: Access,
+) -> Result<(Vec<Placement>, Plan)> {
+    let several = regions.len() > 1;
+    let mut placements = Vec::with_capacity(regions.len());
+    let mut targets = Vec::with_capacity(regions.len());
+    for (i, region) in regions.into_iter().enumerate() {
+        let checked = if Arc::ptr_eq(region.array.store().runtime(), runtime) {
+            region.checked(access)
+        } else {
+            Err(Error::invalid(format_args!("{}: the array belongs to another runtime", region.array.name())))
+        };
+        let (cells, strides) =
+            checked.map_err(|e| if several { e.prefixed(format_args!("region {i}: ")) } else { e })?;
+        let grid = Arc::as_ptr(&region.array) as usize;
+        let region_index = u32::try_from(i).map_err(|_| Error::invalid("more regions than 2^32 - 1"))?;
+        targets.push(Target { region: region_index, grid, cells, memory: Memory(region.data) });
+        placements.push(Placement { array: region.array, strides, failure: AtomicI32::new(0) });
+    }
+    Ok((placements, Plan::new(targets)))
+}
+
+/// A region under way.
+pub(super) struct Placement {
+    pub(super) array: Arc<Array>,
+    strides: Dims<isize>,
+    /// The status that it failed with, or 0.
+    failure: AtomicI32,
+}
+
+/// See the module.
+pub(super) struct RegionJob {
+    pub(super) placements: Vec<Placement>,
+    pub(super) plan: Plan,
+    /// The results are too large for the caches.
+    pub(super) past_cache: bool,
+    pub(super) options: IoOptions,
+    pub(super) next: AtomicUsize,
+    /// Its place in the codec pool's queue.
+    pub(super) lane: Arc<Lane>,
+    /// Its place in line for the network.
+    pub(super) turn: Turn,
+    /// Dropped last, after everything that could reach the caller's memory.
+    pub(super) completer: Completer,
+}
+
+/// Claim the next of `total` units, each of which decodes `bytes`.
+pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u64) -> Option<Claim> {
+    let unit = next.fetch_add(1, Ordering::Relaxed);
+    (unit < total).then(|| Claim { unit, more: unit + 1 < total, bytes: bytes(unit) })
+}
+
+/// Counts an object as done when dropped, however that comes about.
+pub(super) struct ObjectDone(Arc<RegionJob>);
+
+impl ObjectDone {
+    pub(super) fn new(job: &Arc<RegionJob>) -> Arc<Self> {
+        Arc::new(Self(job.clone()))
+    }
+
+    pub(super) fn job(&self) -> &Arc<RegionJob> {
+        &self.0
+    }
+}
+
+impl Drop for ObjectDone {
+    fn drop(&mut self) {
+        self.0.operation().objects_done.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl RegionJob {
+    pub(super) fn operation(&self) -> &Arc<Operation> {
+        self.completer.operation()
+    }
+
+    /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
+    pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
+        let failed = |region: u32| self.placements[region as usize].failure.load(Ordering::Relaxed) != 0;
+        if self.operation().skip() || pieces.iter().all(|piece| failed(piece.region)) {
+            return;
+        }
+        if let Err(error) = contain(work) {
+            self.fail_all(pieces, &error);
+        }
+    }
+
+    /// Fail every region that has one of `pieces`.
+    pub(super) fn fail_all(&self, pieces: &Pieces, error: &Error) {
+        pieces.iter().for_each(|piece| self.fail(piece.region, error.clone()));
+    }
+
+    fn fail(&self, region: u32, error: Error) {
+        let status = error.status as i32;
+        let failure = &self.placements[region as usize].failure;
+        let _ = failure.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
+        if self.placements.len() == 1 {
+            self.operation().fail(error);
+            return;
+        }
+        let error = error.prefixed(format_args!("region {region}: "));
+        if self.options.fail_fast {
+            self.operation().fail(error);
+        } else {
+            self.operation().note_failure(error);
+        }
+    }
+
+    pub(super) fn placer(&self) -> Placer<'_> {
+        Placer { operation: self.operation(), no_fast_path: self.options.no_fast_path }
+    }
+
+    /// About how many bytes are decoded for an object: a chunk, or the index of a shard.
+    pub(super) fn object_bytes(&self, unit: usize) -> u64 {
+        self.placements[self.plan.region(unit) as usize].array.chunk_bytes()
+    }
+
+    /// A stored object of the plan: its cell, and what each region takes from it.
+    pub(super) fn object(&self, i: usize) -> (Dims<u64>, Pieces) {
+        self.plan.cell(i, |region| self.strides(region))
+    }
+
+    pub(super) fn strides(&self, region: u32) -> &[isize] {
+        &self.placements[region as usize].strides
+    }
+
+    /// The array that the pieces of one object belong to.
+    pub(super) fn array(&self, pieces: &Pieces) -> &Arc<Array> {
+        &self.placements[pieces[0].region as usize].array
+    }
+
+    pub(super) fn layout<'a>(&'a self, pieces: &'a Pieces) -> Layout<'a> {
+        let array = self.array(pieces);
+        let strides = pieces.iter().map(|piece| self.strides(piece.region)).collect();
+        let (itemsize, fill_value) = (array.dtype().itemsize, array.fill_value());
+        Layout { pieces, strides, itemsize, fill_value, past_cache: self.past_cache }
+    }
+
+    /// The inner chunks of a shard that its pieces touch.
+    pub(super) fn inner_plan(&self, pieces: &Pieces, shard: &ShardLayout) -> Plan {
+        let targets = pieces.iter().map(|piece| {
+            let cells = Cells::new(piece.inner.clone(), shard.axes.clone());
+            Target { region: piece.region, grid: 0, cells, memory: piece.memory }
+        });
+        Plan::new(targets.collect())
+    }
+}
+
+impl Drop for RegionJob {
+    fn drop(&mut self) {
+        let Some(StatusSlots(slots)) = self.options.statuses else {
+            return;
+        };
+        let skipped = self.operation().skipped_status();
+        for (i, placement) in self.placements.iter().enumerate() {
+            let failure = placement.failure.load(Ordering::Relaxed);
+            let status = if failure == 0 { skipped } else { failure };
+            // SAFETY: the caller keeps one slot for each region valid until the completion, which comes after this.
+            unsafe { slots.add(i).write(status) };
+        }
+    }
+}
