@@ -75,3 +75,49 @@ def test_much_that_is_kept_is_given_back_when_nothing_happens(tmp_path):
     seen = json.loads(python(code, stored.path).stdout)
     assert seen["peak"] > 60 * MB  # or there was nothing to give back
     assert seen["left"] <= 40 * MB
+
+
+WITHIN = """
+    import asyncio, json, sys
+    from pathlib import Path
+    import numpy as np
+    import zarrs_c
+    from zarrs_c import sync
+
+    def memory(which):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(which))
+
+    url, configured, options = json.loads(sys.argv[1])
+    zarrs_c.configure(codec_threads=8, **configured)
+    array = sync.open_array(url)
+    out = np.full(array.shape, 1, array.dtype)
+    halves = [out] if options else np.split(out, 2)
+
+    async def main():
+        rows = len(halves[0])
+        parts = [np.s_[i * rows : (i + 1) * rows] for i in range(len(halves))]
+        reads = [zarrs_c.read_into(o, array, part, **options) for o, part in zip(halves, parts)]
+        await asyncio.gather(*reads)
+
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory("VmRSS")
+    asyncio.run(main())
+    peak = memory("VmHWM") - before
+    seen = {"peak": peak, "in_flight": zarrs_c.stats().peak_bytes_in_flight, "sum": int(out.sum(dtype="u8"))}
+    print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("whose", ["process", "call"])
+@pytest.mark.parametrize("shards", [None, (8192, 8192)], ids=["chunks", "shards"])
+def test_local_reads_hold_no_more_than_the_budget_however_many_threads_there_are(whose, shards, tmp_path):
+    """The budget of all reads, two of them at a time, and that of one read. It has room for one chunk of 8 MB."""
+    budget = 16 * MB
+    data = np.tile(np.random.default_rng(0).integers(0, 4, (2048, 4096), np.uint8), (8, 2))
+    stored = simple.store(tmp_path / "a", data, (2048, 4096), shards=shards)
+    limits = ({"max_bytes": budget}, {}) if whose == "process" else ({}, {"max_bytes": budget})
+    seen = json.loads(python(WITHIN, json.dumps([str(stored.path), *limits])).stdout)
+    assert seen["sum"] == int(data.sum(dtype="u8"))
+    assert 0 < seen["in_flight"] <= budget
+    assert seen["peak"] <= 2 * budget

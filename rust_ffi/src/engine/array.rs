@@ -235,6 +235,25 @@ impl Array {
         }
     }
 
+    /// Bytes of the largest decoded chunk (of a sharded array: inner chunk).
+    pub(super) fn largest_chunk_bytes(&self) -> u64 {
+        match self.chunk_bytes() {
+            0 => {
+                self.axes.iter().fold(self.dtype.itemsize as u64, |n, axis| n.saturating_mul(axis.largest()))
+            }
+            bytes => bytes,
+        }
+    }
+
+    /// Whether every chunk (of a sharded array: inner chunk) is stored just as its elements lie in memory.
+    pub(super) fn has_raw_chunks(&self) -> bool {
+        match &self.chunks {
+            Chunks::Plain { regular, .. } => regular.as_ref().is_some_and(ChunkCodec::is_raw),
+            Chunks::Sharded { sharding, .. } => sharding.inner.is_raw(),
+            Chunks::Unreadable => false,
+        }
+    }
+
     /// How the chunk at `cell` is decoded; for sharded arrays, how an inner chunk is.
     pub(super) fn chunk_codec(&self, cell: &[u64]) -> Result<Cow<'_, ChunkCodec>> {
         match &self.chunks {

@@ -65,6 +65,14 @@ impl GridAxis {
             Self::Rectilinear { edges } => edges.windows(2).map(|e| e[1] - e[0]).min().unwrap_or(1),
         }
     }
+
+    /// The largest cell.
+    pub fn largest(&self) -> u64 {
+        match self {
+            Self::Regular { size, .. } => *size,
+            Self::Rectilinear { edges } => edges.windows(2).map(|e| e[1] - e[0]).max().unwrap_or(1),
+        }
+    }
 }
 
 #[cfg(test)]

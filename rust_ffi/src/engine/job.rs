@@ -97,6 +97,8 @@ pub(super) struct RegionJob {
     pub(super) lane: Arc<Lane>,
     /// Its place in line for the network.
     pub(super) turn: Turn,
+    /// Bytes that reading one of its local files holds; see [`Work::holds`](super::pool::Work::holds).
+    pub(super) holds: u64,
     /// Dropped last, after everything that could reach the caller's memory.
     pub(super) completer: Completer,
 }

@@ -3,15 +3,37 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use super::array::Array;
 use super::error::Result;
-use super::job::{ObjectDone, RegionJob};
+use super::job::{IoOptions, ObjectDone, Placement, RegionJob};
 use super::operation::Operation;
 use super::plan::Pieces;
+use super::raw;
 use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
 use super::stats::Counter;
 use crate::storage::{Backend, LocalFile, LocalStore};
+
+/// What holds no more than this is not counted, unless an operation has a budget of its own: all codec threads together
+/// hold little of it.
+const LITTLE: u64 = 64 << 10;
+
+/// Bytes that decoding a chunk (of a sharded array: inner chunk) of `array` from a file holds, about: as stored and decoded.
+/// `shared`: several regions may want some of it.
+pub(super) fn memory(array: &Array, options: &IoOptions, shared: bool) -> u64 {
+    let (bytes, raw) = (array.largest_chunk_bytes(), array.has_raw_chunks());
+    let raw = raw && !shared && !options.no_fast_path;
+    let bytes = if raw { bytes.min(raw::BLOCK as u64) } else { bytes.saturating_mul(2) };
+    if bytes <= LITTLE && options.max_bytes == 0 { 0 } else { bytes }
+}
+
+/// The same of whichever object of these is read first: of a shard it is the index.
+pub(super) fn memory_of_any(placements: &[Placement], options: &IoOptions) -> u64 {
+    let arrays = placements.iter().map(|placement| &placement.array);
+    let plain = arrays.filter(|array| !array.store().is_remote() && array.inner_chunk_shape().is_none());
+    plain.map(|array| memory(array, options, placements.len() > 1)).max().unwrap_or(0)
+}
 
 /// Read one chunk or shard and place its pieces.
 pub(super) fn read_object(

@@ -73,6 +73,11 @@ impl Work for Pages {
             unit -= extent.parts;
         }
     }
+
+    /// What the job's units hold: its parts hold nothing.
+    fn holds(&self) -> u64 {
+        if self.then_job { self.job.holds() } else { 0 }
+    }
 }
 
 /// Have the system make the pages of these bytes, unless they are there. Changes no byte.

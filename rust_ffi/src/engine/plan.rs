@@ -226,6 +226,11 @@ impl Plan {
         }
     }
 
+    /// Whether all that is wanted of a cell is one piece.
+    pub fn is_of_one(&self) -> bool {
+        self.groups.is_none()
+    }
+
     /// A region that touches the `i`th cell.
     pub fn region(&self, i: usize) -> u32 {
         let target = self.groups.as_ref().map_or(0, |groups| groups.touches[groups.starts[i]].0);

@@ -1,89 +1,33 @@
-//! The codec pool: rayon's threads under a fair queue of our own.
-//!
-//! Each operation has a [`Lane`], and lanes take turns by bytes: the lane at the head of the queue is served until it
-//! has had [`QUANTUM`], then goes to the back (deficit round robin). So a small read submitted during a huge one waits
-//! for one turn of it, not for all, and many small chunks pass large ones. Within a lane the newest work goes first: the
-//! inner chunks of a shard already open come before the next shard.
+//! The codec pool: rayon's threads under a fair queue of our own, [`lanes`](super::lanes).
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::error::{Error, Result, Status};
 use super::idle::Keeper;
+use super::lanes::{Held, Job, Queue};
 use super::lookout::Lookout;
+use super::scratch;
 
-/// Bytes of decoded chunks that a lane is served in one turn.
-const QUANTUM: i64 = 1 << 20;
-
-/// What any unit costs at the least, in the same currency.
-const LEAST_COST: u64 = 4 << 10;
-
-/// Work that consists of units, each claimed by one worker.
-pub trait Work: Send + Sync {
-    /// Claim the next unit. `None` when all are claimed.
-    fn claim(&self) -> Option<Claim>;
-
-    /// Run a claimed unit. Called without any lock; must contain its own panics.
-    fn run(self: Arc<Self>, unit: usize);
-}
-
-/// A unit, whether there are more after it, and about how many bytes it decodes.
-pub struct Claim {
-    pub unit: usize,
-    pub more: bool,
-    pub bytes: u64,
-}
-
-/// The work of one operation that is waiting for workers.
-#[derive(Default)]
-pub struct Lane(Mutex<LaneState>);
-
-#[derive(Default)]
-struct LaneState {
-    stack: Vec<Arc<dyn Work>>,
-    queued: bool,
-    /// What is left of this turn; less than nothing when the last unit was larger than that.
-    credit: i64,
-}
-
-impl LaneState {
-    /// Claim a unit of the newest work that has one.
-    fn claim(&mut self) -> Option<(Arc<dyn Work>, usize)> {
-        while let Some(work) = self.stack.pop() {
-            let Some(claim) = work.claim() else { continue };
-            if claim.more {
-                self.stack.push(work.clone());
-            }
-            // A debt is paid by waiting turns; none is so large that it takes more than some.
-            let cost = i64::try_from(claim.bytes.max(LEAST_COST)).unwrap_or(i64::MAX).min(64 * QUANTUM);
-            self.credit -= cost;
-            return Some((work, claim.unit));
-        }
-        None
-    }
-}
-
-struct Queue {
-    lanes: VecDeque<Arc<Lane>>,
-    workers: usize,
-}
+pub use super::lanes::{Claim, Lane, Work};
 
 /// See the module.
 pub struct CodecPool {
     threads: rayon_core::ThreadPool,
     size: usize,
     queue: Mutex<Queue>,
+    max_bytes: u64,
     lookout: Lookout,
     keeper: Arc<Keeper>,
 }
 
 impl CodecPool {
-    /// Start the threads. Each calls `on_start` as it begins and `on_exit` as it ends.
+    /// Start the threads. Each calls `on_start` as it begins and `on_exit` as it ends. Units that run hold up to `max_bytes`.
     ///
     /// # Errors
     /// [`Status::Io`] when the system gives no more threads.
     pub fn start(
         size: usize,
+        max_bytes: u64,
         keeper: Arc<Keeper>,
         on_start: impl Fn() + Send + Sync + 'static,
         on_exit: impl Fn() + Send + Sync + 'static,
@@ -97,29 +41,26 @@ impl CodecPool {
             .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::new(Status::Io, format_args!("cannot start {size} codec threads: {e}")))?;
-        let queue = Mutex::new(Queue { lanes: VecDeque::new(), workers: 0 });
-        Ok(Self { threads, size, queue, lookout: Lookout::default(), keeper })
+        let queue = Mutex::new(Queue::new(max_bytes));
+        Ok(Self { threads, size, queue, max_bytes, lookout: Lookout::default(), keeper })
     }
 
     /// Queue `work`, of at most `units` units, on `lane`.
     pub fn submit(self: &Arc<Self>, lane: &Arc<Lane>, work: Arc<dyn Work>, units: usize) {
         let wanted = {
             let mut queue = self.queue.lock().unwrap();
-            let mut state = lane.0.lock().unwrap();
-            state.stack.push(work);
-            if !state.queued {
-                state.queued = true;
-                queue.lanes.push_back(lane.clone());
-            }
+            queue.push(lane, work);
             let wanted = units.min(self.size - queue.workers);
             queue.workers += wanted;
             wanted
         };
         let awake = usize::from(wanted > 0 && self.lookout.call());
-        for _ in awake..wanted {
-            let pool = self.clone();
-            self.threads.spawn(move || pool.work());
-        }
+        (awake..wanted).for_each(|_| self.start_worker());
+    }
+
+    fn start_worker(self: &Arc<Self>) {
+        let pool = self.clone();
+        self.threads.spawn(move || pool.work());
     }
 
     /// Run a task on the workers, each of its steps a job of `lane` that is as dear as decoding `bytes`. A task must
@@ -160,9 +101,15 @@ impl CodecPool {
 
     /// A worker's life: units, until none is left and none comes soon.
     fn work(self: &Arc<Self>) {
+        let mut ended = None;
         loop {
-            while let Some((work, unit)) = self.next() {
+            while let Some(Job { work, unit, held }) = self.next(ended.take()) {
                 work.run(unit);
+                ended = (held.bytes > 0).then_some(held);
+                // Another thread's turn, where not all may hold a chunk: what this one keeps would be on top of that.
+                if ended.is_some() && scratch::kept() as u64 > self.max_bytes {
+                    scratch::give_back();
+                }
             }
             if !self.lookout.watch() {
                 break;
@@ -181,27 +128,21 @@ impl CodecPool {
         self.threads.spawn_broadcast(move |_| f());
     }
 
-    fn next(&self) -> Option<(Arc<dyn Work>, usize)> {
+    /// The next unit, after one that has `ended` and held something.
+    fn next(self: &Arc<Self>, ended: Option<Held>) -> Option<Job> {
         let mut queue = self.queue.lock().unwrap();
-        while let Some(lane) = queue.lanes.front().cloned() {
-            let mut state = lane.0.lock().unwrap();
-            if state.credit <= 0 {
-                state.credit += QUANTUM;
-                queue.lanes.rotate_left(1);
-                continue;
-            }
-            let claimed = state.claim();
-            if state.stack.is_empty() {
-                state.queued = false;
-                queue.lanes.pop_front();
-            }
-            if claimed.is_some() {
-                return claimed;
-            }
+        let gave_back = ended.map(|held| queue.give_back(held)).is_some();
+        let job = queue.claim();
+        if job.is_none() {
+            // Under the lock that `submit` takes: work queued after this sees one worker fewer and starts another.
+            queue.workers -= 1;
+        } else if gave_back && queue.workers < self.size && queue.is_ready() {
+            // There was room for more than this one.
+            queue.workers += 1;
+            drop(queue);
+            self.start_worker();
         }
-        // Under the lock that `submit` takes: work queued after this sees one worker fewer and starts another.
-        queue.workers -= 1;
-        None
+        job
     }
 }
 
@@ -209,6 +150,7 @@ impl CodecPool {
 pub struct Once {
     job: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     bytes: u64,
+    holds: u64,
 }
 
 impl Once {
@@ -218,7 +160,12 @@ impl Once {
 
     /// A job that decodes about so many bytes.
     pub fn decoding(bytes: u64, job: impl FnOnce() + Send + 'static) -> Self {
-        Self { job: Mutex::new(Some(Box::new(job))), bytes }
+        Self { job: Mutex::new(Some(Box::new(job))), bytes, holds: 0 }
+    }
+
+    /// The same, of a job that holds so many bytes; see [`Work::holds`].
+    pub fn holding(self, holds: u64) -> Self {
+        Self { holds, ..self }
     }
 }
 
@@ -233,12 +180,18 @@ impl Work for Once {
             job();
         }
     }
+
+    fn holds(&self) -> u64 {
+        self.holds
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::buffers::BufferPool;
+    use super::super::stats::Gauge;
     use super::*;
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Sender, channel};
 
@@ -265,7 +218,7 @@ mod tests {
     #[test]
     fn many_small_units_pass_large_ones() {
         let keeper = Keeper::new(Arc::new(BufferPool::new(0)), |_| {});
-        let pool = Arc::new(CodecPool::start(1, keeper, || {}, || {}).unwrap());
+        let pool = Arc::new(CodecPool::start(1, 0, keeper, || {}, || {}).unwrap());
         let (ran, order) = channel();
         let (gate, wait) = channel::<()>();
         // The only worker waits until everything is queued.
@@ -280,5 +233,59 @@ mod tests {
         let last_small = order.iter().rposition(|name| *name == "small").unwrap();
         assert_eq!(order.len(), 250);
         assert!(order[..last_small].iter().filter(|name| **name == "large").count() <= 2);
+    }
+
+    /// Units that hold memory, and what all of them have held at once.
+    struct Holding {
+        holds: u64,
+        next: AtomicUsize,
+        count: usize,
+        level: Arc<Gauge>,
+        meeting: Arc<Barrier>,
+        ended: Sender<()>,
+    }
+
+    impl Work for Holding {
+        fn claim(&self) -> Option<Claim> {
+            let unit = self.next.fetch_add(1, Ordering::Relaxed);
+            (unit < self.count).then_some(Claim { unit, more: unit + 1 < self.count, bytes: 1 << 20 })
+        }
+
+        fn run(self: Arc<Self>, _unit: usize) {
+            let _held = self.level.hold(self.holds);
+            self.meeting.wait();
+            self.ended.send(()).unwrap();
+        }
+
+        fn holds(&self) -> u64 {
+            self.holds
+        }
+    }
+
+    /// The most that was held at once by works of so many units that hold so much, each within a budget of its own,
+    /// where each unit waits until so many run.
+    fn most_held(meeting: usize, works: &[(u64, usize, u64)]) -> u64 {
+        let keeper = Keeper::new(Arc::new(BufferPool::new(0)), |_| {});
+        let pool = Arc::new(CodecPool::start(4, 10, keeper, || {}, || {}).unwrap());
+        let (level, meeting) = (Arc::new(Gauge::default()), Arc::new(Barrier::new(meeting)));
+        let (ended, all) = channel();
+        for &(holds, count, most) in works {
+            let (level, meeting, ended) = (level.clone(), meeting.clone(), ended.clone());
+            let work = Holding { holds, next: AtomicUsize::new(0), count, level, meeting, ended };
+            pool.submit(&Arc::new(Lane::within(most)), Arc::new(work), count);
+        }
+        drop(ended);
+        assert_eq!(all.iter().count(), works.iter().map(|work| work.1).sum::<usize>());
+        level.peak()
+    }
+
+    #[test]
+    fn units_hold_no_more_than_there_is_room_for_and_no_less() {
+        assert_eq!(most_held(2, &[(4, 100, 0)]), 8);
+        assert_eq!(most_held(1, &[(4, 100, 7)]), 4);
+        assert_eq!(most_held(1, &[(15, 100, 7)]), 15, "what exceeds the budget runs alone");
+        assert_eq!(most_held(2, &[(4, 50, 4), (4, 50, 4)]), 8);
+        assert_eq!(most_held(4, &[(15, 1, 0), (0, 99, 0)]), 15, "what holds nothing waits for no room");
+        assert_eq!(most_held(1, &[(10, 50, 0), (1, 200, 0), (3, 100, 6), (5, 100, 0)]), 10);
     }
 }

@@ -43,10 +43,12 @@ pub unsafe fn read(
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.count();
     operation.objects_total.store(total as u64, Ordering::Relaxed);
-    let lane = Arc::new(Lane::default());
+    let lane = Arc::new(Lane::within(options.max_bytes));
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
-    let job = RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, completer };
+    let holds = local::memory_of_any(&placements, &options);
+    let job =
+        RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, holds, completer };
     if total == 0 {
         // Nothing to do, but even so the completion must not come inside of this call.
         pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
@@ -79,5 +81,9 @@ impl Work for RegionJob {
         let done = ObjectDone::new(&self);
         let (cell, pieces) = self.object(unit);
         self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
+    }
+
+    fn holds(&self) -> u64 {
+        self.holds
     }
 }

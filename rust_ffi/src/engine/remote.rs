@@ -101,9 +101,9 @@ impl Object {
     /// An object of a batch that has both kinds of stores.
     fn read_locally(&self) -> Result<()> {
         let (job, cell, pieces) = (self.job().clone(), self.cell.clone(), self.pieces.clone());
-        let (done, lane) = (self.done.clone(), job.lane.clone());
+        let (done, lane, holds) = (self.done.clone(), job.lane.clone(), job.holds);
         let work = move || job.guarded(&pieces, || super::local::read_object(&job, &cell, &pieces, done));
-        self.pool.submit(&lane, Arc::new(Once::new(work)), 1);
+        self.pool.submit(&lane, Arc::new(Once::new(work).holding(holds)), 1);
         Ok(())
     }
 

@@ -213,7 +213,8 @@ impl Live {
         let (starting, ending) = (self.admission.clone(), self.admission.clone());
         let on_start = move || starting.change_threads(1);
         let on_exit = move || ending.change_threads(-1);
-        CodecPool::start(size, self.keeper.clone(), on_start, on_exit).map(Arc::new)
+        let max_bytes = self.config.max_bytes;
+        CodecPool::start(size, max_bytes, self.keeper.clone(), on_start, on_exit).map(Arc::new)
     }
 
     pub fn closing(&self) -> bool {

@@ -9,6 +9,7 @@ use super::budget::BytesPermit;
 use super::buffers::Buffer;
 use super::error::Result;
 use super::job::{ObjectDone, claim};
+use super::local;
 use super::place::Layout;
 use super::plan::{Pieces, Plan};
 use super::pool::{Claim, Work};
@@ -81,6 +82,13 @@ impl ShardJob {
 impl Work for ShardJob {
     fn claim(&self) -> Option<Claim> {
         claim(&self.next, self.count(), |_| self.array.chunk_bytes())
+    }
+
+    fn holds(&self) -> u64 {
+        match self.source {
+            Source::File(_) => local::memory(&self.array, &self.done.job().options, !self.plan.is_of_one()),
+            _ => 0,
+        }
     }
 
     fn run(self: Arc<Self>, unit: usize) {

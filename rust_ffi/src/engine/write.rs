@@ -62,8 +62,10 @@ pub unsafe fn write(
     let lane = tasks.lane.clone();
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
+    let past_cache = false;
+    let holds = 0; // its tasks wait for what they hold
     let job =
-        Arc::new(RegionJob { placements, plan, past_cache: false, options, next, lane, turn, completer });
+        Arc::new(RegionJob { placements, plan, past_cache, options, next, lane, turn, holds, completer });
     tasks.clone().spawn(0, write_objects(job, tasks, OBJECTS_AT_ONCE * at_once));
     Ok(operation)
 }
