@@ -87,6 +87,19 @@ def write_floats(folder: Path, side: int, chunk: int) -> Path:
     )
 
 
+def write_steps(folder: Path) -> Path:
+    """200 time steps of a field of 361 x 720 float32, 50 steps of a quarter of it a chunk, as archives of the weather
+    have them: blosc's lz4 with shuffle."""
+
+    def steps(start, stop):
+        t = np.arange(start, stop, dtype=np.float32)[:, None, None]
+        y = np.arange(361, dtype=np.float32)[None, :, None]
+        x = np.arange(720, dtype=np.float32)[None, None, :]
+        return 280 + 20 * np.cos(y / 60) * np.sin(x / 90 + t / 12) + (t * y * x % 11) / 16
+
+    return write(folder / "steps", (200, 361, 720), "float32", (50, 181, 360), [LITTLE, BLOSC], steps)
+
+
 def write_table(folder: Path, chunks: int) -> Path:
     """A long table of float32, 100 rows of 1,000 columns a chunk: a column goes through every chunk."""
 

@@ -1,4 +1,4 @@
-"""Many small reads of local files: rows, windows, planes, a column, and how long one read takes to come back.
+"""Small reads of local files: rows, windows, planes, a column, time steps, and how long one read takes to come back.
 
 python benchmarks/small.py
 python benchmarks/small.py --only rows windows --peers tensorstore
@@ -212,6 +212,14 @@ def column(options) -> dict:
     return selection("a column through 1,000 chunks", path, np.s_[:, 500], options, ">= the best peer")
 
 
+def steps(options) -> dict:
+    path = data.write_steps(options.data)
+    title = "one time step out of chunks of 50, blosc-lz4"
+    results = selection(title, path, np.s_[137], options, ">= the best peer")
+    title = "the series of one place, blosc-lz4"
+    return results | selection(title, path, np.s_[:, 100, 200], options, ">= the best peer")
+
+
 def latency(options) -> dict:
     """From the submission of one read of a cached chunk of 4 KB to its completion."""
     import zarrs_c
@@ -254,7 +262,14 @@ def latency(options) -> dict:
     return {title: results}
 
 
-WORKS = {"rows": rows, "windows": windows, "planes": planes, "column": column, "latency": latency}
+WORKS = {
+    "rows": rows,
+    "windows": windows,
+    "planes": planes,
+    "column": column,
+    "steps": steps,
+    "latency": latency,
+}
 
 if __name__ == "__main__":
     common.run_works(__doc__, WORKS, side=1024, windows=10_000)
