@@ -111,5 +111,6 @@ fuzzed!(
     hostile_chunks_decode_or_are_an_error: 0,
     hostile_shards_are_read_or_are_an_error: 1,
     hostile_metadata_opens_or_is_an_error: 2,
-    plans_hold_each_element_once: 3
+    plans_hold_each_element_once: 3,
+    parts_of_hostile_chunks_decode_as_the_whole_does: 4
 );

@@ -11,7 +11,7 @@ use zarrs::array::codec::api::{ArrayToBytesCodecTraits, CodecOptions};
 use zarrs::array::{Array as Zarrs, ArrayBytes, ArrayMetadata};
 use zarrs_c::engine::Dims;
 use zarrs_c::engine::array::Array;
-use zarrs_c::engine::codec::{Chain, ChunkCodec};
+use zarrs_c::engine::codec::{Chain, ChunkCodec, Wanted};
 use zarrs_c::engine::error::{Error, Status};
 use zarrs_c::engine::grid::GridAxis;
 use zarrs_c::engine::plan::{AxisSelection, Cells};
@@ -30,11 +30,12 @@ pub struct Target {
     pub is_json: bool,
 }
 
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target { name: "decoders", run: decoders, seeds: decoder_seeds, is_json: false },
     Target { name: "shards", run: shards, seeds: shard_seeds, is_json: false },
     Target { name: "metadata", run: metadata, seeds: metadata_seeds, is_json: true },
     Target { name: "planner", run: planner, seeds: planner_seeds, is_json: false },
+    Target { name: "parts", run: parts, seeds: part_seeds, is_json: false },
 ];
 
 /// Errors that hostile bytes may end in. A panic, though contained, is a bug.
@@ -113,23 +114,31 @@ static CHAINS: LazyLock<Vec<(Value, &'static str)>> = LazyLock::new(|| {
 });
 
 fn array_json(codecs: &Value, dtype: &str) -> Value {
+    json_of_shape(codecs, dtype, &SHAPE)
+}
+
+fn json_of_shape(codecs: &Value, dtype: &str, shape: &[u64]) -> Value {
     json!({
-        "zarr_format": 3, "node_type": "array", "shape": SHAPE, "data_type": dtype, "codecs": codecs,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": SHAPE}},
+        "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": dtype, "codecs": codecs,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
         "chunk_key_encoding": {"name": "default"},
         "fill_value": match dtype { "bool" => json!(false), "complex64" => json!([0, 0]), _ => json!(0) },
     })
 }
 
-/// The array of a chain as zarrs sees it, and the codec of its chunks as we do.
+/// An array as zarrs sees it, and the codec of its chunks as we do.
+fn opened(json: Value, shape: &[u64]) -> (Zarrs<()>, ChunkCodec) {
+    let metadata: ArrayMetadata = serde_json::from_value(json.clone()).unwrap();
+    let array =
+        Zarrs::new_with_metadata(Arc::new(()), "/", metadata).unwrap_or_else(|e| panic!("{json}: {e}"));
+    let ours = Chain::new(array.codecs(), array.data_type().clone(), array.fill_value().clone());
+    let ours = ours.for_shape(shape).unwrap_or_else(|e| panic!("{json}: {e}"));
+    (array, ours)
+}
+
 fn chain(i: usize) -> (Zarrs<()>, ChunkCodec) {
     let (codecs, dtype) = &CHAINS[i];
-    let metadata: ArrayMetadata = serde_json::from_value(array_json(codecs, dtype)).unwrap();
-    let array =
-        Zarrs::new_with_metadata(Arc::new(()), "/", metadata).unwrap_or_else(|e| panic!("{codecs}: {e}"));
-    let ours = Chain::new(array.codecs(), array.data_type().clone(), array.fill_value().clone());
-    let ours = ours.for_shape(&SHAPE).unwrap_or_else(|e| panic!("{codecs}: {e}"));
-    (array, ours)
+    opened(array_json(codecs, dtype), &SHAPE)
 }
 
 thread_local! {
@@ -182,6 +191,73 @@ fn decoder_seeds() -> Vec<Vec<u8>> {
             seed
         })
         .collect()
+}
+
+// ---- Chunks of several blocks, of which a part is wanted ----
+
+/// Of bytes; enough that zstd stops before the end.
+const LONG: u64 = 300 << 10;
+
+const PARTS: usize = 4;
+
+fn long_chain(i: usize) -> (Zarrs<()>, ChunkCodec) {
+    let zstd = |checksum| json!({"name": "zstd", "configuration": {"level": 1, "checksum": checksum}});
+    let blosc = |cname: &str, shuffle: &str| {
+        json!({"name": "blosc", "configuration":
+            {"cname": cname, "clevel": 5, "shuffle": shuffle, "typesize": 4, "blocksize": 16384}})
+    };
+    let codecs = [
+        json!([{"name": "bytes"}, zstd(false)]),
+        json!([{"name": "bytes"}, zstd(true)]),
+        json!([{"name": "bytes"}, blosc("lz4", "shuffle")]),
+        json!([{"name": "bytes"}, blosc("zstd", "noshuffle")]),
+    ];
+    opened(json_of_shape(&codecs[i], "uint8", &[LONG]), &[LONG])
+}
+
+thread_local! {
+    static LONG_CODECS: Vec<ChunkCodec> = (0..PARTS).map(|i| long_chain(i).1).collect();
+}
+
+/// The first byte chooses the chain, the next two what is wanted, the rest is a chunk.
+fn parts(data: &[u8]) {
+    let [which, a, b, encoded @ ..] = data else { return };
+    let at = |n: u8| n as usize * (LONG as usize) / 256;
+    let range = at(*a.min(b))..at(*a.max(b)) + 1;
+    LONG_CODECS.with(|codecs| {
+        let codec = &codecs[*which as usize % PARTS];
+        let mut buffers = [PageBuf::default(), PageBuf::default()];
+        let mut found = None;
+        let mut told = |bytes: &[u8]| found = bytes.get(range.clone()).map(<[u8]>::to_vec);
+        let wanted = Wanted { range: range.clone(), told: &mut told };
+        let part = codec.decode_in_part(encoded, &mut buffers, wanted);
+        match &part {
+            Ok(decoded) => assert!((range.len()..=LONG as usize).contains(decoded), "{range:?}: {decoded}"),
+            Err(error) => assert_clear(error),
+        }
+        assert!(part.is_err() || found.is_some(), "the last that was told has all that is wanted");
+        if let Ok(whole) = codec.decode(encoded, &mut buffers, false) {
+            assert!(part.is_ok(), "{part:?}");
+            assert!(found.unwrap() == whole.bytes[range]);
+        }
+    });
+}
+
+fn part_seeds() -> Vec<Vec<u8>> {
+    let elements: Vec<u8> = (0..LONG).map(|n| (n / 1000 * (n % 3) % 251) as u8).collect();
+    let encode = |i: usize| {
+        let (array, _) = long_chain(i);
+        let encoded = array.codecs().encode(
+            ArrayBytes::from(elements.clone()),
+            &[LONG.try_into().unwrap()],
+            array.data_type(),
+            array.fill_value(),
+            &CodecOptions::default(),
+        );
+        encoded.unwrap().into_owned()
+    };
+    let seed = |i: usize, a: u8, b: u8| [&[i as u8, a, b], &encode(i)[..]].concat();
+    (0..PARTS).flat_map(|i| [seed(i, 0, 1), seed(i, 100, 103), seed(i, 0, 255)]).collect()
 }
 
 // ---- Arrays in a folder ----

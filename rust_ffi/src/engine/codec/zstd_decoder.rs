@@ -17,8 +17,14 @@ use super::zstd_encoder::checked;
 /// `ZSTD_d_stableOutBuffer`, which is marked as experimental.
 const OUTPUT_STAYS: ZSTD_dParameter = ZSTD_dParameter::ZSTD_d_experimentalParam2;
 
+/// A stream may look back as far as zstd can say; where the output stays, that takes no memory.
+const MOST_WINDOW_LOG: i32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
+
 /// Most bytes of one block, decoded.
 const BLOCK: usize = 128 << 10;
+
+/// What zstd has to see first of a frame.
+const FIRST: usize = 5;
 
 /// Chunks from so many bytes on do not stay in a core's own cache until they are decoded.
 const LARGE: usize = 1 << 20;
@@ -34,7 +40,8 @@ pub fn decode_in_steps(input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Resu
     let len = out.len();
     let frame = Frame::only(input).filter(|frame| frame.len == len as u64);
     let end = if frame.as_ref().is_none_or(|frame| frame.checksum) { len } else { wanted.range.end };
-    if frame.is_some() && (len >= LARGE || end + BLOCK <= len) {
+    let in_steps = len >= LARGE || end + BLOCK <= len;
+    if frame.is_some() && in_steps && len <= 1 << MOST_WINDOW_LOG {
         let decoded = with_decoder(|decoder| decoder.decode_in_steps(input, out, end, wanted.told))?;
         return Ok(Part { decoded, len });
     }
@@ -84,6 +91,11 @@ impl Decoder {
         checked(unsafe { ZSTD_decompressDCtx(self.0.as_ptr(), to, out.len(), from, input.len()) })
     }
 
+    fn set(&mut self, parameter: ZSTD_dParameter, value: i32) -> Result<usize, &'static str> {
+        // SAFETY: the context is ours; what zstd does not take, it answers with an error.
+        checked(unsafe { zstd_sys::ZSTD_DCtx_setParameter(self.0.as_ptr(), parameter, value) })
+    }
+
     /// As the function, of the one frame in `input`, which has `out.len()` bytes; returns how many were decoded.
     fn decode_in_steps(
         &mut self,
@@ -97,8 +109,8 @@ impl Decoder {
         checked(unsafe {
             zstd_sys::ZSTD_DCtx_reset(self.0.as_ptr(), ZSTD_ResetDirective::ZSTD_reset_session_only)
         })?;
-        // SAFETY: the context is ours; what zstd does not take, it answers with an error.
-        checked(unsafe { zstd_sys::ZSTD_DCtx_setParameter(self.0.as_ptr(), OUTPUT_STAYS, 1) })?;
+        self.set(OUTPUT_STAYS, 1)?;
+        self.set(ZSTD_dParameter::ZSTD_d_windowLogMax, MOST_WINDOW_LOG)?;
         let mut to = ZSTD_outBuffer { dst: out.as_mut_ptr().cast(), size: out.len(), pos: 0 };
         let mut from = ZSTD_inBuffer { src: input.as_ptr().cast(), size: 0, pos: 0 };
         let (mut next, mut known) = (FIRST, 0);
@@ -119,9 +131,6 @@ impl Decoder {
         if known < end { Err("it ends too early") } else { Ok(known) }
     }
 }
-
-/// What zstd has to see first of a frame.
-const FIRST: usize = 5;
 
 impl Drop for Decoder {
     fn drop(&mut self) {
@@ -169,6 +178,13 @@ mod tests {
             assert!((end..end + BLOCK).contains(&found.len()), "{end}: {}", found.len());
             assert_eq!(times, found.len().div_ceil(BLOCK));
         }
+    }
+
+    #[test]
+    fn chunks_may_be_larger_than_the_window_that_streams_have_by_default() {
+        let data = vec![5; 130 << 20];
+        let (found, _) = told(&frame(&data, false), data.len(), 1).unwrap();
+        assert_eq!(found, data[..BLOCK]);
     }
 
     #[test]
