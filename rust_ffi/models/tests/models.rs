@@ -2,6 +2,8 @@
 
 #[path = "models/budgets.rs"]
 mod budgets;
+#[path = "models/kept.rs"]
+mod kept;
 #[path = "models/lookouts.rs"]
 mod lookouts;
 #[path = "models/operations.rs"]

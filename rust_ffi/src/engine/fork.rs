@@ -6,8 +6,10 @@
 //! older generation is left alone (leaked, never locked, never freed) and made anew at the next use.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Once};
+
+use crate::sync::atomic::{AtomicPtr, Ordering};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 

@@ -1,13 +1,13 @@
 //! Shard indexes of remote stores: each fetched once at a time, and kept up to a limit in bytes.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use super::error::Result;
 use super::shard::ShardIndex;
+use crate::sync::Mutex;
 
 /// A shard as its index describes it.
 pub struct CachedIndex {
@@ -18,6 +18,8 @@ pub struct CachedIndex {
 
 /// What an entry takes besides its index, roughly.
 const ENTRY: u64 = 256;
+/// So many entries at the most, those included that are being fetched or that nobody waits for any more.
+const ENTRIES: usize = 1 << 20;
 
 type Key = (u64, String);
 type Cell = Arc<OnceCell<Arc<CachedIndex>>>;
@@ -33,10 +35,17 @@ struct State {
     bytes: u64,
 }
 
+impl State {
+    fn pop_oldest(&mut self) {
+        let (_, (_, bytes)) = self.cells.pop_lru().expect("what there is too much of");
+        self.bytes -= bytes;
+    }
+}
+
 impl IndexCache {
     pub fn new(most: u64) -> Self {
-        let cells = LruCache::new(NonZeroUsize::new(1 << 20).expect("not 0"));
-        Self { state: Mutex::new(State { cells, bytes: 0 }), most }
+        // One with a bound takes the memory for all of its entries at once.
+        Self { state: Mutex::new(State { cells: LruCache::unbounded(), bytes: 0 }), most }
     }
 
     /// The index of a shard: a kept one, or what `fetch` gives. Whoever asks meanwhile waits for the same fetch.
@@ -48,7 +57,7 @@ impl IndexCache {
         fetch: impl AsyncFnOnce() -> Result<Option<CachedIndex>>,
     ) -> Result<Option<Arc<CachedIndex>>> {
         let key = (store, key.to_owned());
-        let cell = self.state.lock().unwrap().cells.get_or_insert(key.clone(), Default::default).0.clone();
+        let cell = self.cell(&key);
         let mut fetched = false;
         let found = cell
             .get_or_try_init(async || {
@@ -70,12 +79,27 @@ impl IndexCache {
         }
     }
 
+    fn cell(&self, key: &Key) -> Cell {
+        let mut state = self.state.lock().unwrap();
+        let cell = state.cells.get_or_insert_ref(key, Default::default).0.clone();
+        if state.cells.len() > ENTRIES {
+            state.pop_oldest();
+        }
+        cell
+    }
+
     /// Drop an index that has turned out to be stale.
     pub fn forget(&self, store: u64, key: &str) {
         let mut state = self.state.lock().unwrap();
         if let Some((_, bytes)) = state.cells.pop(&(store, key.to_owned())) {
             state.bytes -= bytes;
         }
+    }
+
+    /// How many entries there are, those being fetched included, and what they are charged.
+    pub fn held(&self) -> (usize, u64) {
+        let state = self.state.lock().unwrap();
+        (state.cells.len(), state.bytes)
     }
 
     fn forget_cell(&self, key: &Key, cell: &Cell) {
@@ -94,10 +118,7 @@ impl IndexCache {
         }
         state.bytes += bytes;
         while state.bytes > self.most {
-            let Some((_, (_, bytes))) = state.cells.pop_lru() else {
-                break;
-            };
-            state.bytes -= bytes;
+            state.pop_oldest();
         }
     }
 }

@@ -4,9 +4,8 @@
 //! only that many of an operation's requests stand for decoded memory within the budget of bytes, and the others go
 //! without: far more of them are in flight when chunks are large.
 
-use std::sync::{Arc, Mutex};
-
 use super::budget::BytesPermit;
+use crate::sync::{Arc, Mutex};
 
 /// The memory that the requests of one operation share.
 #[derive(Default)]

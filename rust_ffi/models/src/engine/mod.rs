@@ -6,6 +6,8 @@ pub mod budget;
 pub mod error;
 #[path = "../../../src/engine/fork.rs"]
 pub mod fork;
+#[path = "../../../src/engine/index_cache.rs"]
+pub mod index_cache;
 #[path = "../../../src/engine/locks.rs"]
 pub mod locks;
 #[path = "../../../src/engine/lookout.rs"]
@@ -20,6 +22,17 @@ pub mod stats;
 
 pub mod array {
     pub struct Array;
+}
+
+pub mod shard {
+    /// An index of so many bytes.
+    pub struct ShardIndex(pub u64);
+
+    impl ShardIndex {
+        pub fn bytes(&self) -> u64 {
+            self.0
+        }
+    }
 }
 
 pub type Dims<T> = smallvec::SmallVec<[T; 4]>;

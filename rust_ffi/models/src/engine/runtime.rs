@@ -28,8 +28,12 @@ pub struct Live {
 
 impl Live {
     pub fn new(budget: Budget) -> Arc<Self> {
+        Self::with_codec_threads(1, budget)
+    }
+
+    pub fn with_codec_threads(codec_threads: usize, budget: Budget) -> Arc<Self> {
         Arc::new(Self {
-            config: Config { codec_threads: 1 },
+            config: Config { codec_threads },
             budget,
             admission: Admission::new(false),
             closing_token: CancellationToken::new(),

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 
 use zarrs_c_models::engine::budget::{Budget, Turn};
 use zarrs_c_models::engine::locks::KeyLocks;
@@ -17,7 +18,7 @@ use super::in_many_schedules;
 const KIB: u64 = 1 << 10;
 
 /// Poll so many times, then drop what is waited for; `None`: wait on.
-async fn give_up_after<T>(polls: Option<usize>, waiting: impl Future<Output = T>) -> Option<T> {
+pub async fn give_up_after<T>(polls: Option<usize>, waiting: impl Future<Output = T>) -> Option<T> {
     let mut waiting = pin!(waiting);
     let Some(mut left) = polls else { return Some(waiting.await) };
     poll_fn(|context| match waiting.as_mut().poll(context) {
@@ -111,6 +112,54 @@ fn who_holds_bytes_gets_requests_though_others_wait_for_bytes() {
             }
         });
     });
+}
+
+/// Decode into memory of the budget, and look that there is as much of it as all decode into.
+async fn decode(live: &Live, threads: &Semaphore, decoding: &std::sync::atomic::AtomicU64, bytes: u64) {
+    let _thread = threads.acquire().await.unwrap();
+    decoding.fetch_add(bytes, Ordering::SeqCst);
+    // Nothing comes between these two: std's atomics are no point at which the checker switches.
+    let held = live.bytes.level();
+    let needed = decoding.load(Ordering::SeqCst);
+    assert!(needed <= held, "{needed} bytes are decoded into {held}");
+    yield_now().await;
+    decoding.fetch_sub(bytes, Ordering::SeqCst);
+}
+
+#[test]
+fn what_is_decoded_at_a_time_has_memory_of_the_budget_whoever_gives_up() {
+    in_many_schedules(|| block_on(decode_side_by_side(2, 10 * KIB)));
+    // Hardly more than one request needs.
+    in_many_schedules(|| block_on(decode_side_by_side(1, 6 * KIB)));
+}
+
+async fn decode_side_by_side(codec_threads: usize, bytes: u64) {
+    let live = Live::with_codec_threads(codec_threads, Budget::new(4, bytes));
+    let (threads, decoding) = (Arc::new(Semaphore::new(codec_threads)), Arc::default());
+    // Two operations.
+    let turns = [Turn::new(0, 0), Turn::new(0, bytes - KIB)].map(Arc::new);
+    let tasks = (0..7).map(|i| {
+        let (live, turn) = (live.clone(), turns[i % 2].clone());
+        let (threads, decoding) = (threads.clone(), Arc::clone(&decoding));
+        spawn(async move {
+            let decoded = (i as u64 / 2 % 3 + 1) * KIB;
+            let polls = (i % 3 == 2).then_some(i / 2);
+            let waiting = turn.wait_to_decode(&live, 2 * KIB, decoded);
+            let Some((mut permit, request)) = give_up_after(polls, waiting).await else { return };
+            yield_now().await;
+            drop(request);
+            permit.shrink(KIB);
+            decode(&live, &threads, &decoding, decoded).await;
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(live.bytes.level(), 0);
+    // All of both can be had again, though the operations are still there.
+    let all = Turn::new(0, 0);
+    let _all = all.wait(&live.budget, bytes).await;
+    let _second = all.wait_request(&live.budget).await;
 }
 
 #[test]
