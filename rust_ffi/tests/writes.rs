@@ -2,21 +2,27 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use common::{Random, Request, SHAPE, is_missing, open, row, runtime, value, write_arrays};
 use zarrs::array::{Array as Zarrs, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
+use zarrs_c::engine::array::Array;
 use zarrs_c::engine::encoded::read_encoded_chunk;
 use zarrs_c::engine::error::{Result, Status};
 use zarrs_c::engine::operation::{Operation, Output};
+use zarrs_c::engine::pool::Once;
 use zarrs_c::engine::read::IoOptions;
 use zarrs_c::engine::region::Region;
-use zarrs_c::engine::runtime::Runtime;
+use zarrs_c::engine::runtime::{Runtime, RuntimeConfig};
 use zarrs_c::engine::stats::Counter;
 use zarrs_c::engine::write::write;
 use zarrs_c::engine::write_encoded::{Lent, write_encoded_chunk};
+use zarrs_c::storage::Store;
 
 fn submit(runtime: &Arc<Runtime>, regions: Vec<Region>, options: IoOptions) -> Result<Arc<Operation>> {
     // SAFETY: every test keeps the regions' memory until it has waited for the operation.
@@ -203,4 +209,39 @@ fn encoded_chunks_are_stored_as_they_are_and_erased() {
     }
     let refused = write_encoded_chunk(&array, &[9, 0, 0], None, None).err().unwrap();
     assert_eq!(refused.status, Status::Invalid);
+}
+
+/// The copy for a request is made on the codec pool, which may get to it long after its write has been cancelled.
+#[test]
+fn lent_bytes_are_not_read_after_the_completion_of_a_cancelled_write() {
+    let config = RuntimeConfig { io_threads: 1, codec_threads: 1, ..Default::default() };
+    let runtime = Runtime::new(config).unwrap();
+    let store = Store::open(&runtime, "memory:///", &BTreeMap::new()).unwrap();
+    let json = r#"{"zarr_format": 3, "node_type": "array", "shape": [8], "data_type": "uint8", "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [8]}},
+        "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}]}"#;
+    let array = Array::from_metadata(&store, "", json).unwrap();
+    let (live, stored) = (runtime.live(), *b"anything");
+    // The only thread of the pool is held, so that the copy waits.
+    let (release, held) = channel::<()>();
+    let hold = Once::new(move || assert!(held.recv().is_err()));
+    live.pool().unwrap().submit(&Arc::default(), Arc::new(hold), 1);
+    // SAFETY: the array outlives the operation, which is waited for.
+    let lent = unsafe { Lent::new(stored.as_ptr(), stored.len()) };
+    let operation = write_encoded_chunk(&array, &[0], Some(lent), None).unwrap();
+    // Tasks of one thread take turns: once this one has run, the write's has queued its copy.
+    let (ran, turn) = channel();
+    let io = live.io().unwrap();
+    io.spawn(async move { ran.send(()).unwrap() });
+    turn.recv().unwrap();
+    operation.cancel();
+    while io.metrics().num_alive_tasks() > 0 {
+        std::thread::yield_now(); // the write's task is dropped where it waits
+    }
+    let early = operation.wait_only(Some(Duration::ZERO));
+    assert_eq!(early.unwrap_err().status, Status::Timeout, "completed while the copy was yet to be made");
+    drop(release);
+    assert_eq!(finish(&operation).unwrap_err().status, Status::Cancelled);
+    let read = read_encoded_chunk(&array, &[0], false, None).unwrap().wait(None).unwrap().completion;
+    assert!(matches!(read.result.unwrap(), Output::Nothing));
 }
