@@ -4,6 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 CARGO = $(PY) scripts/rust_env.py cargo
 MODELS := --manifest-path rust_ffi/models/Cargo.toml
+FUZZ := --manifest-path rust_ffi/fuzz/Cargo.toml
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PYTHON_CODE := zarrs_c tests examples benchmarks scripts setup.py
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 RELIABILITY_MINUTES ?= 5
 
 .PHONY: help tools build demo test test-rust test-python test-sanitizers lint lint-rust lint-python format bench \
-        reliability reliability-peers fuzz memcheck asan wheel install-c clean clean-cache
+        reliability reliability-peers fuzz fuzz-coverage fuzz-corpus memcheck asan wheel install-c clean clean-cache
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,7 @@ lint-rust: tools $(VENV)/.group-build
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) fmt $(MODELS) --check
 	$(CARGO) clippy --release --locked --lib --test models $(MODELS) -- -D warnings
+	$(CARGO) fmt $(FUZZ) --check
 
 lint-python: build $(VENV)/.group-lint
 	$(VENV)/bin/ruff check $(wildcard $(PYTHON_CODE))
@@ -81,6 +83,7 @@ lint-python: build $(VENV)/.group-lint
 format: $(VENV)/.group-lint $(VENV)/.group-build ## rustfmt, ruff format
 	$(CARGO) fmt --all
 	$(CARGO) fmt $(MODELS)
+	$(CARGO) fmt $(FUZZ)
 	$(VENV)/bin/ruff check --fix $(wildcard $(PYTHON_CODE))
 	$(VENV)/bin/ruff format $(wildcard $(PYTHON_CODE))
 
@@ -100,6 +103,22 @@ reliability-peers: build $(VENV)/.group-test $(VENV)/.group-bench ## the same ex
 fuzz: tools $(VENV)/.group-build ## the fuzzer for RELIABILITY_MINUTES a target, from a seed of its own
 	ZARRS_C_FUZZ_SECONDS=$$(($(RELIABILITY_MINUTES) * 60)) ZARRS_C_FUZZ_SEED=$${ZARRS_C_FUZZ_SEED:-$$(date +%s)} \
 	  $(CARGO) test --release --locked --test fuzz -- --nocapture
+
+# By coverage. What reaches new code is kept in .cache/fuzz, what fails is written to rust_ffi/fuzz/artifacts.
+FUZZ_TARGETS ?= decoders parts shards metadata planner
+FUZZED = found=.cache/fuzz/$$target/found seeds=.cache/fuzz/$$target/seeds least=.cache/fuzz/$$target/least && \
+	mkdir -p $$found $$seeds && export ZARRS_C_FUZZ_SEEDS=$(CURDIR)/$$seeds ASAN_OPTIONS=allocator_may_return_null=1 \
+	  LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan-suppress.txt && \
+	fuzz="$(CARGO) +nightly fuzz run --fuzz-dir rust_ffi/fuzz $$target"
+
+fuzz-coverage: tools $(VENV)/.group-build ## the same targets under libFuzzer; needs a nightly toolchain and cargo-fuzz
+	for target in $(FUZZ_TARGETS); do $(FUZZED) && $$fuzz $$found $$seeds -- -malloc_limit_mb=1000000 -timeout=30 \
+	  -max_total_time=$$(($(RELIABILITY_MINUTES) * 60)) || exit 1; done
+
+fuzz-corpus: tools $(VENV)/.group-build ## make what `make fuzz-coverage` has found the corpus that `make test` runs
+	for target in $(FUZZ_TARGETS); do $(FUZZED) && rm -rf $$least && mkdir $$least && \
+	  $$fuzz $$least $$found $$seeds -- -malloc_limit_mb=1000000 -set_cover_merge=1 -use_counters=0 && \
+	  $(PY) scripts/fuzz_corpus.py $$target $$least || exit 1; done
 
 memcheck: tools $(VENV)/.group-build ## the hostile chunks under valgrind, the C libraries' decoders included
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \

@@ -1,6 +1,7 @@
 //! A seeded, structure-aware fuzzer on stable Rust. `ZARRS_C_FUZZ_SECONDS` is how long each target is fuzzed (default: a
-//! moment, as for CI), `ZARRS_C_FUZZ_SEED` where it starts. First each target is run on its corpus, which holds every
-//! input that has ever failed. An input under way lies in `$CARGO_TARGET_TMPDIR/fuzz-NAME`, even if the process ends.
+//! moment, as for CI), `ZARRS_C_FUZZ_SEED` where it starts. First each target is run on its corpus: what libFuzzer has
+//! found (`corpus/NAME.inputs`), and every input that has ever failed (`corpus/NAME/`). An input under way lies in
+//! `$CARGO_TARGET_TMPDIR/fuzz-NAME`, even if the process ends.
 
 mod mutate;
 mod targets;
@@ -54,7 +55,8 @@ fn watch(name: &'static str, inputs: &'static AtomicU64) {
 
 const DONE: u64 = u64::MAX - 1;
 
-fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+/// The inputs that have failed.
+fn failed(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let Ok(files) = std::fs::read_dir(folder) else { return vec![] };
     let mut found: Vec<_> = files.map(|file| file.unwrap().path()).collect();
@@ -69,10 +71,17 @@ fn fuzz(target: &Target, inputs: &'static AtomicU64) {
     let seeds = (target.seeds)(); // by zarrs, which must not run out of memory
     limit_memory();
     watch(target.name, inputs);
-    for (path, input) in corpus(target.name) {
-        println!("{}", path.display());
+    let found = target.found();
+    assert!(!found.is_empty());
+    let run = |input: &[u8]| {
+        std::fs::write(&current, input).unwrap();
         inputs.fetch_add(1, Ordering::Relaxed);
-        (target.run)(&input);
+        (target.run)(input);
+    };
+    found.iter().for_each(|input| run(input));
+    for (path, input) in failed(target.name) {
+        println!("{}", path.display());
+        run(&input);
     }
     let mut random = Random::new(seed);
     let start = Instant::now();
@@ -87,14 +96,12 @@ fn fuzz(target: &Target, inputs: &'static AtomicU64) {
                 mutate::bytes(&mut input, other, &mut random);
             }
         }
-        std::fs::write(&current, &input).unwrap();
-        inputs.fetch_add(1, Ordering::Relaxed);
-        (target.run)(&input);
+        run(&input);
         n += 1;
     }
     inputs.store(DONE, Ordering::Relaxed);
     std::fs::remove_file(current).unwrap();
-    println!("{}: {n} inputs", target.name);
+    println!("{}: {n} inputs, and {} that were found", target.name, found.len());
 }
 
 macro_rules! fuzzed {

@@ -26,17 +26,44 @@ pub struct Target {
     pub name: &'static str,
     pub run: fn(&[u8]),
     pub seeds: fn() -> Vec<Vec<u8>>,
+    /// What libFuzzer has found, packed by `scripts/fuzz_corpus.py`.
+    found: &'static [u8],
     /// Whether inputs are JSON, to be mutated as such.
     pub is_json: bool,
 }
 
+macro_rules! target {
+    ($run:ident, $seeds:ident, is_json: $is_json:literal) => {
+        Target {
+            name: stringify!($run),
+            run: $run,
+            seeds: $seeds,
+            found: include_bytes!(concat!("corpus/", stringify!($run), ".inputs")),
+            is_json: $is_json,
+        }
+    };
+}
+
 pub const TARGETS: [Target; 5] = [
-    Target { name: "decoders", run: decoders, seeds: decoder_seeds, is_json: false },
-    Target { name: "shards", run: shards, seeds: shard_seeds, is_json: false },
-    Target { name: "metadata", run: metadata, seeds: metadata_seeds, is_json: true },
-    Target { name: "planner", run: planner, seeds: planner_seeds, is_json: false },
-    Target { name: "parts", run: parts, seeds: part_seeds, is_json: false },
+    target!(decoders, decoder_seeds, is_json: false),
+    target!(shards, shard_seeds, is_json: false),
+    target!(metadata, metadata_seeds, is_json: true),
+    target!(planner, planner_seeds, is_json: false),
+    target!(parts, part_seeds, is_json: false),
 ];
+
+impl Target {
+    /// The inputs that libFuzzer has found, each of which reaches something that no other does.
+    pub fn found(&self) -> Vec<&'static [u8]> {
+        let (mut inputs, mut packed) = (vec![], self.found);
+        while let Some((len, rest)) = packed.split_first_chunk() {
+            let (input, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
+            inputs.push(input);
+            packed = rest;
+        }
+        inputs
+    }
+}
 
 /// Errors that hostile bytes may end in. A panic, though contained, is a bug.
 fn assert_clear(error: &Error) {

@@ -1,0 +1,3 @@
+#![no_main]
+
+zarrs_c_fuzz::fuzzed!("parts");
