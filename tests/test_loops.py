@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.buffers import CANARY
-from helpers.loops import idle, small, wait_until
+from helpers.loops import BRIDGES, LOOPS, idle, small, wait_until
 from helpers.running import SECONDS, python, run
 
 import zarrs_c
@@ -52,6 +52,42 @@ def test_loops_one_after_another_each_get_their_own_results(running, array, fiel
             np.testing.assert_array_equal(await zarrs_c.read(array, row), field.data[row])
 
         running(main())
+
+
+@pytest.mark.parametrize("bridge", BRIDGES)
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_loop_stops_and_starts_with_reads_in_flight_and_others_run_meanwhile(
+    kind, bridge, monkeypatch, slow_array, slow, array, field
+):
+    monkeypatch.setenv("ZARRS_C_BRIDGE", bridge)
+    buffer, selection = small(slow_array)
+    buffer, selection = buffer[:40], (slice(40), selection[1])
+
+    async def start():
+        return [
+            zarrs_c.read_into(buffer, slow_array, selection),
+            *(zarrs_c.read(array, i) for i in range(20)),
+        ]
+
+    async def other():
+        np.testing.assert_array_equal(await zarrs_c.read(array), field.data)
+
+    async def end(reads):
+        nested = asyncio.to_thread(run, other(), factory=LOOPS[kind])
+        return (await asyncio.gather(*reads, nested))[:-1]
+
+    loop = LOOPS[kind]()
+    try:
+        reads = loop.run_until_complete(start())
+        for _ in range(5):
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            run(other(), factory=LOOPS[kind])
+        slowly, *rows = loop.run_until_complete(end(reads))
+    finally:
+        loop.close()
+    np.testing.assert_array_equal(slowly, slow.data[selection])
+    np.testing.assert_array_equal(rows, field.data[:20])
 
 
 def test_loops_leave_no_thread_and_no_descriptor_behind(running, array):

@@ -106,6 +106,86 @@ def test_a_read_is_cancelled_at_each_of_its_requests(call, bridge, sharded_url, 
     assert run(main()) >= 2, "the read made too few requests to wait at"
 
 
+# 4 shards of 4 chunks of 4 elements.
+MAKE = {"shape": (64,), "dtype": "i4", "chunks": (4,), "shards": (16,), "compressors": None}
+NEW = np.arange(100, 164, dtype="i4")
+
+
+def writing(store, array, shard):
+    return zarrs_c.write(array, NEW)
+
+
+def writing_parts(store, array, shard):
+    return zarrs_c.write(array, NEW[2:62], np.s_[2:62])
+
+
+def one_write_at_a_time(store, array, shard):
+    return zarrs_c.write(array, NEW[1:63], np.s_[1:63], max_requests=1)
+
+
+def writing_encoded(store, array, shard):
+    return zarrs_c.write_encoded_chunk(array, (3,), shard)
+
+
+def erasing(store, array, shard):
+    return zarrs_c.erase_chunk(array, (2,))
+
+
+def creating(store, array, shard):
+    return zarrs_c.create_array(store, "b", **MAKE)
+
+
+def describing(store, array, shard):
+    return zarrs_c.update_attributes(array, {"a": 1})
+
+
+WRITES = [writing, writing_parts, one_write_at_a_time, writing_encoded, erasing, creating, describing]
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_a_write_is_cancelled_at_each_of_its_requests(call, faults):
+    """Then it has let go of everything, and each shard is what it was or what it was to be."""
+    store = zarrs_c.open_store("s3://bucket", faults.s3_options | remote.NO_RETRIES)
+
+    async def cancelled_at(n: int) -> bool:
+        """Let n requests pass and cancel while the next waits; False where there is no next."""
+        faults.clear_rules()
+        faults.objects.clear()
+        array = await zarrs_c.create_array(store, "a", **MAKE)
+        await zarrs_c.write(array, -NEW)
+        shard = bytes(faults.objects["bucket/a/c/1"].data)
+        faults.reset()
+        gate = faults.gate()
+        faults.rule("bucket*", skip=n, gate=gate)
+        future = call(store, array, shard)
+        while not future.done() and faults.counters.requests <= n:  # noqa: ASYNC110, it is another thread's
+            await asyncio.sleep(0.001)
+        more = faults.counters.requests > n
+        future.cancel()
+        await asyncio.wait([future])
+        assert future.cancelled() == more
+        assert idle()
+        await asyncio.to_thread(faults.wait, lambda seen: seen.in_flight == 0)  # its requests are closed
+        gate.open()
+        faults.clear_rules()
+        parts = (await zarrs_c.read(array)).reshape(4, 16)
+        whole = [NEW, -NEW, 0 * NEW, np.concatenate([-NEW[:48], -NEW[16:32]])]
+        mixed = [np.concatenate([-NEW[:i], NEW[i : 64 - i], -NEW[64 - i :]]) for i in (1, 2)]
+        for i, part in enumerate(parts):
+            assert any((part == all.reshape(4, 16)[i]).all() for all in whole + mixed), part
+        await zarrs_c.write(array, NEW)  # no lock of a key is left behind
+        np.testing.assert_array_equal(await zarrs_c.read(array), NEW)
+        return more
+
+    async def main():
+        n = 0
+        while await cancelled_at(n):
+            n += 1
+        return n
+
+    assert run(main()) >= 1, "the call made too few requests to wait at"
+
+
 @pytest.mark.parametrize("steps", range(12))
 def test_a_task_is_cancelled_after_any_number_of_steps_of_the_loop(steps, array, field):
     async def main():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from reliability import exits
@@ -13,6 +14,13 @@ from reliability import exits
 def arrays():
     with exits.arrays() as made:
         yield made
+
+
+def test_the_docs_say_how_many_they_are(arrays):
+    stores, _ = arrays
+    docs = Path(__file__).resolve().parent.parent.parent / "docs/reliability.md"
+    n = len(exits.KINDS) * len(stores) * 2  # bridges
+    assert f"| {n}: {len(exits.KINDS)} kinds of exits" in docs.read_text()
 
 
 @pytest.mark.parametrize("kind", exits.KINDS)

@@ -21,6 +21,7 @@ from helpers.running import python
 import zarrs_c
 from zarrs_c import sync
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 ROOM = 256 << 20
 HUGE = 1 << 40
 
@@ -271,6 +272,11 @@ def test_a_hostile_chunk_is_a_codec_error_and_takes_no_memory(name, said):
     how, error, key = said[f"chunk {name}"]
     assert (how, key) == ("opened", "c/0/0"), error
     assert error.startswith("CodecError"), error
+
+
+def test_the_docs_say_how_many_they_are():
+    n = len(METADATA) + len(METADATA_V2) + len(CHUNKS)
+    assert f"| {n} documents and chunks " in (ROOT / "docs/reliability.md").read_text()
 
 
 def test_inner_chunks_that_lie_on_each_other_are_read_as_the_index_says(tmp_path):
