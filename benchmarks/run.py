@@ -18,6 +18,7 @@ from pathlib import Path
 import common
 
 PROGRAMS = ["large", "small", "remote", "writes"]
+PARTS = ["bridge", "pieces"]  # of zarrs_c alone
 
 
 def seconds(found) -> float | None:
@@ -67,7 +68,8 @@ def plot(results: dict[str, dict[str, float]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--programs", nargs="*", choices=PROGRAMS, default=PROGRAMS)
+    programs = [*PROGRAMS, *PARTS]
+    parser.add_argument("--programs", nargs="*", choices=programs, default=programs)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--side", type=int, default=1024, help="of the cubes, a multiple of 16")
     parser.add_argument("--data", type=Path, default=common.DATA)
@@ -76,12 +78,16 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(common.machine())
     for program in options.programs:
-        path = folder / f"{program}.json"
-        given = [f"--{name}={getattr(options, name)}" for name in ("runs", "side", "data")]
-        script = Path(__file__).with_name(f"{program}.py")
-        subprocess.run([sys.executable, str(script), *given, f"--json={path}"], check=True)
-        results |= comparisons(path)
-    plot(results, folder / "ratios.png")
+        path, script = folder / f"{program}.json", str(Path(__file__).with_name(f"{program}.py"))
+        if program == "pieces":
+            command = ["-m", "pytest", "-q", script, f"--benchmark-json={path}"]
+        else:
+            names = ("runs", "data") if program in PARTS else ("runs", "side", "data")
+            command = [script, *[f"--{name}={getattr(options, name)}" for name in names], f"--json={path}"]
+        subprocess.run([sys.executable, *command], check=True)
+        results |= comparisons(path) if program in PROGRAMS else {}
+    if results:
+        plot(results, folder / "ratios.png")
     print(f"\n{folder}: the figures as JSON, and ratios.png")
 
 

@@ -132,6 +132,8 @@ impl KeepLarge {
 // out again only for a layout of the same rounded size.
 unsafe impl GlobalAlloc for KeepLarge {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        #[cfg(test)]
+        crate::allocations::count();
         match Size::of(layout) {
             // SAFETY: the caller's promise.
             None => unsafe { System.alloc(layout) },
@@ -144,6 +146,8 @@ unsafe impl GlobalAlloc for KeepLarge {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        #[cfg(test)]
+        crate::allocations::count();
         let layout = Size::of(layout).map_or(layout, Size::layout);
         // Fresh blocks are zero without being touched.
         // SAFETY: the caller's promise.

@@ -8,6 +8,8 @@
 //! [`storage`] turns URLs into stores. Arrows point one way.
 
 pub mod abi;
+#[cfg(test)]
+mod allocations;
 mod allocator;
 pub mod engine;
 pub mod storage;

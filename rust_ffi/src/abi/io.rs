@@ -1,6 +1,7 @@
 //! Regions of arrays, read and written; and chunks as they are stored.
 
 use std::ffi::c_void;
+use std::fmt::{self, Display, Formatter};
 use std::ptr;
 use std::sync::Arc;
 
@@ -63,10 +64,22 @@ pub(super) fn check_flags(flags: u32, known: u32, name: &str) -> Result<()> {
     }
 }
 
+/// The name of a region's field. It is only written where something is wrong with it.
+struct RegionField {
+    i: usize,
+    field: &'static str,
+}
+
+impl Display for RegionField {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "regions[{}].{}", self.i, self.field)
+    }
+}
+
 /// # Safety
 /// The rules *handles*, *pointers* and *lending*, of one region. `i` is its number, where there are several.
 unsafe fn take_region(region: &zrc_region, i: usize) -> Result<Region> {
-    let name = |field: &str| format!("regions[{i}].{field}");
+    let name = |field| RegionField { i, field };
     // SAFETY: the caller's promises.
     unsafe {
         let array = pointers::share(region.array, name("array"))?;

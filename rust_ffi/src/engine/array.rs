@@ -11,6 +11,7 @@ use super::codec::{Chain, ChunkCodec};
 use super::dtype::DType;
 use super::error::{Error, Result, Status};
 use super::grid::GridAxis;
+use super::keys::Keys;
 use super::shard::{ShardLayout, Sharding};
 use super::upstream;
 use crate::storage::Store;
@@ -23,8 +24,9 @@ pub struct Array {
     path: String,
     metadata_json: String,
     zarr_format: u8,
-    /// Knows the keys of chunks.
+    /// Knows the shape, and the keys of chunks where `keys` does not.
     zarrs: Zarrs,
+    keys: Option<Keys>,
     dtype: DType,
     fill_value: Vec<u8>,
     axes: Arc<[GridAxis]>,
@@ -74,12 +76,14 @@ impl Array {
         let fill_value = zarrs.fill_value().as_ne_bytes().to_vec();
         let chunks = if dtype.is_variable() { Chunks::Unreadable } else { Chunks::new(&zarrs, &axes)? };
         let grid_shape = axes.iter().map(GridAxis::count).collect();
+        let keys = Keys::of(&zarrs);
         Ok(Arc::new(Self {
             store: store.clone(),
             path,
             metadata_json: json.to_owned(),
             zarr_format,
             zarrs,
+            keys,
             dtype,
             fill_value,
             axes,
@@ -214,7 +218,10 @@ impl Array {
 
     /// The store key of a chunk.
     pub fn chunk_key(&self, cell: &[u64]) -> String {
-        self.zarrs.chunk_key(cell).as_str().to_owned()
+        match &self.keys {
+            Some(keys) => keys.key(cell),
+            None => self.zarrs.chunk_key(cell).as_str().to_owned(),
+        }
     }
 
     /// The most bytes that the stored object at `cell` may have.

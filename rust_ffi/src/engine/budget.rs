@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::runtime::Live;
@@ -24,7 +25,7 @@ pub struct Budget {
 /// Bytes in flight, until dropped.
 #[derive(Default)]
 pub struct BytesPermit {
-    permits: Vec<OwnedSemaphorePermit>,
+    permits: Permits,
     /// Where they are counted, and how many.
     counted: Option<(Arc<Live>, u64)>,
     /// Of the memory that this will be decoded into.
@@ -32,7 +33,10 @@ pub struct BytesPermit {
 }
 
 /// A request in flight, until dropped.
-pub struct RequestPermit(Vec<OwnedSemaphorePermit>);
+pub struct RequestPermit(Permits);
+
+/// Of the operation's own budget, if it has one, and of the process's.
+type Permits = SmallVec<[OwnedSemaphorePermit; 2]>;
 
 impl Budget {
     pub fn new(requests: usize, bytes: u64) -> Self {
@@ -145,7 +149,7 @@ impl Turn {
 
     async fn take(&self, budget: &Budget, bytes: u64) -> (BytesPermit, RequestPermit) {
         let mut bytes_permit = BytesPermit::default();
-        let mut request_permit = RequestPermit(vec![]);
+        let mut request_permit = RequestPermit(Permits::new());
         // The operation's own limits come first, so that waiting for them holds nothing of the others'.
         for budget in self.own.iter().chain([budget]) {
             bytes_permit.permits.push(budget.take_bytes(bytes).await);
@@ -166,7 +170,7 @@ impl Turn {
 
     /// Wait for leave to make one request, whose bytes are held already.
     pub async fn wait_request(&self, budget: &Budget) -> RequestPermit {
-        let mut permit = RequestPermit(vec![]);
+        let mut permit = RequestPermit(Permits::new());
         let _line = self.request_line.lock().await;
         for budget in self.own.iter().chain([budget]) {
             permit.0.push(budget.take_request().await);

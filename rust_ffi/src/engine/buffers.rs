@@ -7,10 +7,19 @@ use super::scratch::PageBuf;
 
 /// Buffers that wait to be used again.
 pub struct BufferPool {
-    idle: Mutex<Vec<PageBuf>>,
+    idle: Mutex<Idle>,
     /// The most bytes that may lie idle.
     most: u64,
 }
+
+#[derive(Default)]
+struct Idle {
+    buffers: Vec<PageBuf>,
+    bytes: u64,
+}
+
+/// A buffer up to this is good for whatever fits.
+const SMALL: usize = 16 << 10;
 
 /// A buffer with `len` bytes in use; returns to its pool when dropped.
 pub struct Buffer {
@@ -33,9 +42,11 @@ impl BufferPool {
     /// A buffer of `len` bytes of whatever content.
     pub fn take(self: &Arc<Self>, len: usize) -> Result<Buffer> {
         let mut pages = {
-            let mut idle = self.idle.lock().unwrap();
-            let fits = |pages: &PageBuf| pages.capacity() >= len && pages.capacity() / 4 <= len;
-            idle.iter().position(fits).map(|i| idle.swap_remove(i)).unwrap_or_default()
+            let Idle { buffers, bytes } = &mut *self.idle.lock().unwrap();
+            let fits = |pages: &PageBuf| (len..=SMALL.max(len.saturating_mul(4))).contains(&pages.capacity());
+            let found = buffers.iter().position(fits).map(|i| buffers.swap_remove(i)).unwrap_or_default();
+            *bytes -= found.capacity() as u64;
+            found
         };
         pages.get(len)?;
         Ok(Buffer { pages, len, pool: self.clone() })
@@ -60,10 +71,10 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut idle = self.pool.idle.lock().unwrap();
-        let held: u64 = idle.iter().map(|pages| pages.capacity() as u64).sum();
-        if held + self.pages.capacity() as u64 <= self.pool.most {
-            idle.push(std::mem::take(&mut self.pages));
+        let (mut idle, bytes) = (self.pool.idle.lock().unwrap(), self.pages.capacity() as u64);
+        if bytes > 0 && idle.bytes + bytes <= self.pool.most {
+            idle.bytes += bytes;
+            idle.buffers.push(std::mem::take(&mut self.pages));
         }
     }
 }
@@ -80,8 +91,13 @@ mod tests {
         let at = address(&first);
         drop(first);
         drop(second);
-        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+        assert_eq!(pool.idle.lock().unwrap().buffers.len(), 1);
         assert_eq!(address(&pool.take(50_000).unwrap()), at);
         assert_eq!(pool.take(10).unwrap().bytes().len(), 10);
+        // What is small serves for anything smaller.
+        let small = address(&pool.take(10).unwrap());
+        (1..4000).for_each(|len| assert_eq!(address(&pool.take(len).unwrap()), small));
+        pool.give_back();
+        assert_eq!(pool.idle.lock().unwrap().bytes, 0);
     }
 }

@@ -113,8 +113,8 @@ pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u
 pub(super) struct ObjectDone(Arc<RegionJob>);
 
 impl ObjectDone {
-    pub(super) fn new(job: &Arc<RegionJob>) -> Arc<Self> {
-        Arc::new(Self(job.clone()))
+    pub(super) fn new(job: &Arc<RegionJob>) -> Self {
+        Self(job.clone())
     }
 
     pub(super) fn job(&self) -> &Arc<RegionJob> {

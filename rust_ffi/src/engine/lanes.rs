@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use smallvec::SmallVec;
+
 use super::room::Room;
 
 /// Bytes of decoded chunks that a lane is served in one turn.
@@ -47,7 +49,7 @@ pub struct Lane(Mutex<LaneState>);
 
 #[derive(Default)]
 struct LaneState {
-    stack: Vec<Arc<dyn Work>>,
+    stack: SmallVec<[Arc<dyn Work>; 2]>,
     queued: bool,
     /// What is left of this turn; less than nothing when the last unit was larger than that.
     credit: i64,

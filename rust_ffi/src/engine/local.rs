@@ -40,7 +40,7 @@ pub(super) fn read_object(
     job: &Arc<RegionJob>,
     cell: &[u64],
     pieces: &Pieces,
-    done: Arc<ObjectDone>,
+    done: impl Into<Arc<ObjectDone>>,
 ) -> Result<()> {
     let array = job.array(pieces);
     let Backend::Local(store) = array.store().backend() else { unreachable!("the caller looked") };
@@ -71,7 +71,7 @@ fn read_shard(
     key: &str,
     layout: &ShardLayout,
     pieces: &Pieces,
-    done: Arc<ObjectDone>,
+    done: impl Into<Arc<ObjectDone>>,
 ) -> Result<()> {
     let operation = job.operation();
     operation.count(Counter::Requests, 1);
@@ -91,7 +91,7 @@ fn read_shard(
         plan,
         units: None,
         next: AtomicUsize::new(0),
-        done,
+        done: done.into(),
     };
     operation.live().pool()?.submit(&job.lane, Arc::new(shard), units);
     Ok(())

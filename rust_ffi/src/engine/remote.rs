@@ -46,7 +46,7 @@ pub(super) async fn read_objects(job: Arc<RegionJob>, pool: Arc<CodecPool>) {
         tokio::spawn(async move {
             let _place = place;
             let (cell, pieces) = job.object(i);
-            let object = Object { done: ObjectDone::new(&job), cell, pieces, pool };
+            let object = Object { done: Arc::new(ObjectDone::new(&job)), cell, pieces, pool };
             match token.run_until_cancelled(object.read()).await {
                 None => _ = job.operation().skip(),
                 Some(Ok(())) => {}

@@ -5,11 +5,11 @@
 //! without: far more of them are in flight when chunks are large.
 
 use super::budget::BytesPermit;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, OnceLock};
 
 /// The memory that the requests of one operation share.
 #[derive(Default)]
-pub struct Shared(Arc<Mutex<State>>);
+pub struct Shared(OnceLock<Arc<Mutex<State>>>);
 
 #[derive(Default)]
 struct State {
@@ -26,25 +26,30 @@ pub struct Share(Arc<Mutex<State>>);
 impl Shared {
     /// Whether a chunk of `decoded` bytes needs no more than there is, where `at_once` are decoded at a time.
     pub fn is_enough(&self, decoded: u64, at_once: usize) -> bool {
-        self.0.lock().unwrap().is_enough(decoded, at_once)
+        self.state().lock().unwrap().is_enough(decoded, at_once)
+    }
+
+    /// Made when first needed: most reads of local files do without.
+    fn state(&self) -> &Arc<Mutex<State>> {
+        self.0.get_or_init(Arc::default)
     }
 
     /// Use what there is, if it is enough.
     pub fn join(&self, decoded: u64, at_once: usize) -> Option<Share> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state().lock().unwrap();
         state.is_enough(decoded, at_once).then(|| self.user(&mut state))
     }
 
     /// Add memory for `decoded` bytes, and use it.
     pub fn add(&self, decoded: u64, memory: BytesPermit) -> Share {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state().lock().unwrap();
         state.held.push((decoded, memory));
         self.user(&mut state)
     }
 
     fn user(&self, state: &mut State) -> Share {
         state.users += 1;
-        Share(self.0.clone())
+        Share(self.state().clone())
     }
 }
 

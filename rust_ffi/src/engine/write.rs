@@ -117,7 +117,14 @@ impl WriteObject {
     fn new(job: &Arc<RegionJob>, cell: Dims<u64>, pieces: Pieces, tasks: &Tasks) -> Self {
         let array = job.array(&pieces);
         let (key, bytes) = (array.chunk_key(&cell).into(), array.chunk_bytes());
-        Self { done: ObjectDone::new(job), cell, pieces: Arc::new(pieces), key, tasks: tasks.clone(), bytes }
+        Self {
+            done: Arc::new(ObjectDone::new(job)),
+            cell,
+            pieces: Arc::new(pieces),
+            key,
+            tasks: tasks.clone(),
+            bytes,
+        }
     }
 
     pub fn job(&self) -> &Arc<RegionJob> {

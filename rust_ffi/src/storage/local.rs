@@ -25,7 +25,7 @@ impl LocalStore {
 
     /// Open the value of `key`; `None` when there is none.
     pub fn open(&self, key: &str) -> Result<Option<LocalFile>> {
-        match File::open(self.root.join(key)) {
+        match File::open(self.path(key)) {
             Ok(file) => {
                 let metadata = file.metadata().map_err(|e| self.error(key, "stat", &e))?;
                 // A folder in the place of a value is a missing value, as for other Zarr implementations.
@@ -34,6 +34,13 @@ impl LocalStore {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(self.error(key, "open", &e)),
         }
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + 1 + key.len());
+        path.push(&self.root);
+        path.push(key);
+        path
     }
 
     /// The whole value of `key`, of at most `most` bytes; `None` when there is none.
