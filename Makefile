@@ -98,7 +98,7 @@ reliability: build $(VENV)/.group-test ## 1,000 exits and a soak, over every .ve
 reliability-peers: build $(VENV)/.group-test $(VENV)/.group-bench ## the same exits and forks with other libraries
 	$(PY) tests/reliability/peers.py
 	-for library in tensorstore zarr zarrista; do \
-	  $(PY) tests/reliability/exits.py --count 52 --library $$library; done
+	  $(PY) tests/reliability/exits.py --count 104 --library $$library; done
 
 fuzz: tools $(VENV)/.group-build ## the fuzzer for RELIABILITY_MINUTES a target, from a seed of its own
 	ZARRS_C_FUZZ_SECONDS=$$(($(RELIABILITY_MINUTES) * 60)) ZARRS_C_FUZZ_SEED=$${ZARRS_C_FUZZ_SEED:-$$(date +%s)} \
