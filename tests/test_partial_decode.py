@@ -1,5 +1,5 @@
-"""Of zstd and blosc chunks no more is decoded than is wanted, unless a checksum of the whole is stored; and what is copied
-block by block is what is copied at once."""
+"""Of zstd and blosc chunks no more is decoded than is wanted, unless a checksum of the whole is stored; and what is
+copied block by block is what is copied at once."""
 
 from __future__ import annotations
 
