@@ -132,16 +132,14 @@ impl Placer<'_> {
         encoded: &[u8],
         buffers: &mut [PageBuf; 2],
     ) -> Result<()> {
-        let mut decoded = codec.decoded_len();
-        if self.no_fast_path {
-            scatter_decoded(&codec.decode(encoded, buffers, true)?, layout);
-        } else if let Some(out) = layout.contiguous(codec) {
+        let (fast, mut decoded) = (!self.no_fast_path, codec.decoded_len());
+        if let Some(out) = layout.contiguous(codec).filter(|_| fast) {
             // SAFETY: as in `place_from`.
             codec.decode_into(encoded, buffers, unsafe { &mut *out })?;
-        } else if let Some(strides) = codec.direct_strides() {
+        } else if let Some(strides) = codec.direct_strides().filter(|_| fast) {
             decoded = scatter_in_part(codec, strides, layout, encoded, buffers)?;
         } else {
-            scatter_decoded(&codec.decode(encoded, buffers, false)?, layout);
+            scatter_decoded(&codec.decode(encoded, buffers, self.no_fast_path)?, layout);
         }
         self.count(decoded, layout);
         Ok(())

@@ -38,13 +38,16 @@ pub fn decode(input: &[u8], out: &mut [u8]) -> Result<usize, String> {
 /// often as some more has come. Where a checksum is stored, all is decoded to check it.
 pub fn decode_in_steps(input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Result<Part, String> {
     let len = out.len();
-    let frame = Frame::only(input).filter(|frame| frame.len == len as u64);
-    let end = if frame.as_ref().is_none_or(|frame| frame.checksum) { len } else { wanted.range.end };
-    let in_steps = len >= LARGE || end + BLOCK <= len;
-    if frame.is_some() && in_steps && len <= 1 << MOST_WINDOW_LOG {
+    let pays = |end: usize| len >= LARGE || end + BLOCK <= len;
+    // Most chunks are small and wanted as a whole: their headers need not be looked at.
+    let frame = if pays(wanted.range.end) { Frame::only(input) } else { None };
+    if let Some(frame) = frame.filter(|frame| frame.len == len as u64 && len <= 1 << MOST_WINDOW_LOG) {
+        let end = if frame.checksum { len } else { wanted.range.end };
         // In one go zstd takes what it refuses block by block, such as blocks that are too long: then what a chunk holds
         // does not depend on how much of it is wanted.
-        if let Ok(decoded) = with_decoder(|decoder| decoder.decode_in_steps(input, out, end, wanted.told)) {
+        if pays(end)
+            && let Ok(decoded) = with_decoder(|decoder| decoder.decode_in_steps(input, out, end, wanted.told))
+        {
             return Ok(Part { decoded, len });
         }
     }
