@@ -8,9 +8,10 @@ use super::Dims;
 use super::array::Array;
 use super::budget::Turn;
 use super::error::{Error, Result, contain};
+use super::joined::Own;
 use super::operation::{Completer, Operation};
 use super::place::{Layout, Placer};
-use super::plan::{Cells, Memory, Pieces, Plan, Target};
+use super::plan::{Cells, Memory, Piece, Pieces, Plan, Target};
 use super::pool::{Claim, Lane};
 use super::region::{Access, Region};
 use super::runtime::Runtime;
@@ -34,6 +35,14 @@ pub struct IoOptions {
     /// Of writes: a chunk that is changed in part must still be what it was when it was read.
     pub if_unchanged: bool,
     pub statuses: Option<StatusSlots>,
+}
+
+impl IoOptions {
+    /// Whether they leave everything to the library.
+    pub(super) fn are_default(&self) -> bool {
+        let Self { max_requests, max_bytes, no_fast_path, statuses, .. } = self;
+        (*max_requests, *max_bytes, *no_fast_path) == (0, 0, false) && statuses.is_none()
+    }
 }
 
 /// The caller's array of statuses, one a region, written before the completion.
@@ -100,7 +109,15 @@ pub(super) struct RegionJob {
     /// Bytes that reading one of its local files holds; see [`Work::holds`](super::pool::Work::holds).
     pub(super) holds: u64,
     /// Dropped last, after everything that could reach the caller's memory.
-    pub(super) completer: Completer,
+    pub(super) ending: Ending,
+}
+
+/// Whose operation a job is.
+pub(super) enum Ending {
+    /// One operation's, which ends with the job.
+    Together(Completer),
+    /// Of each region an operation of its own; see [`joined`](super::joined).
+    Each(Vec<Own>),
 }
 
 /// Claim the next of `total` units, each of which decodes `bytes`.
@@ -124,19 +141,31 @@ impl ObjectDone {
 
 impl Drop for ObjectDone {
     fn drop(&mut self) {
-        self.0.operation().objects_done.fetch_add(1, Ordering::Release);
+        if let Ending::Together(completer) = &self.0.ending {
+            completer.operation().objects_done.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
 impl RegionJob {
+    /// The operation of a job that is not of several.
     pub(super) fn operation(&self) -> &Arc<Operation> {
-        self.completer.operation()
+        self.operation_of(0)
+    }
+
+    /// The operation of a region.
+    pub(super) fn operation_of(&self, region: u32) -> &Arc<Operation> {
+        match &self.ending {
+            Ending::Together(completer) => completer.operation(),
+            Ending::Each(each) => each[region as usize].operation(),
+        }
     }
 
     /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
     pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
         let failed = |region: u32| self.placements[region as usize].failure.load(Ordering::Relaxed) != 0;
-        if self.operation().skip() || pieces.iter().all(|piece| failed(piece.region)) {
+        let in_vain = |piece: &Piece| self.operation_of(piece.region).skip() || failed(piece.region);
+        if pieces.iter().all(in_vain) {
             return;
         }
         if let Err(error) = contain(work) {
@@ -153,8 +182,8 @@ impl RegionJob {
         let status = error.status as i32;
         let failure = &self.placements[region as usize].failure;
         let _ = failure.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
-        if self.placements.len() == 1 {
-            self.operation().fail(error);
+        if self.placements.len() == 1 || matches!(self.ending, Ending::Each(_)) {
+            self.operation_of(region).fail(error);
             return;
         }
         let error = error.prefixed(format_args!("region {region}: "));
@@ -165,13 +194,23 @@ impl RegionJob {
         }
     }
 
-    pub(super) fn placer(&self) -> Placer<'_> {
-        Placer { operation: self.operation(), no_fast_path: self.options.no_fast_path }
+    /// Who places `pieces`. What several operations share is counted for the first.
+    pub(super) fn placer(&self, pieces: &Pieces) -> Placer<'_> {
+        let operation = self.operation_of(pieces[0].region);
+        Placer { operation, no_fast_path: self.options.no_fast_path }
     }
 
     /// About how many bytes are decoded for an object: a chunk, or the index of a shard.
     pub(super) fn object_bytes(&self, unit: usize) -> u64 {
         self.placements[self.plan.region(unit) as usize].array.chunk_bytes()
+    }
+
+    /// What a unit that decodes `bytes` costs the job's lane, where each operation has as many turns as any other.
+    pub(super) fn cost(&self, bytes: u64) -> u64 {
+        match &self.ending {
+            Ending::Together(_) => bytes,
+            Ending::Each(each) => bytes / each.len() as u64,
+        }
     }
 
     /// A stored object of the plan: its cell, and what each region takes from it.

@@ -121,6 +121,13 @@ impl Queue {
         self.enqueue(lane, &mut state);
     }
 
+    /// Likewise, but all that the lane has comes first.
+    pub fn push_behind(&mut self, lane: &Arc<Lane>, work: Arc<dyn Work>) {
+        let mut state = lane.0.lock().unwrap();
+        state.stack.insert(0, work);
+        self.enqueue(lane, &mut state);
+    }
+
     fn enqueue(&mut self, lane: &Arc<Lane>, state: &mut LaneState) {
         if !state.queued {
             state.queued = true;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::array::Array;
 use super::error::Result;
-use super::job::{IoOptions, ObjectDone, Placement, RegionJob};
+use super::job::{Ending, IoOptions, ObjectDone, Placement, RegionJob};
 use super::operation::Operation;
 use super::plan::Pieces;
 use super::raw;
@@ -53,7 +53,7 @@ pub(super) fn read_object(
 }
 
 fn read_chunk(job: &RegionJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {
-    let (layout, placer) = (job.layout(pieces), job.placer());
+    let (layout, placer) = (job.layout(pieces), job.placer(pieces));
     let codec = job.array(pieces).chunk_codec(cell)?;
     placer.operation.count(Counter::Requests, 1);
     let Some(file) = store.open(key)? else {
@@ -73,16 +73,19 @@ fn read_shard(
     pieces: &Pieces,
     done: impl Into<Arc<ObjectDone>>,
 ) -> Result<()> {
-    let operation = job.operation();
+    let operation = job.operation_of(pieces[0].region);
     operation.count(Counter::Requests, 1);
     let plan = Arc::new(job.inner_plan(pieces, layout));
     let Some(file) = store.open(key)? else {
-        job.placer().fill_shard(&job.layout(pieces), plan.count());
+        job.placer(pieces).fill_shard(&job.layout(pieces), plan.count());
         return Ok(());
     };
     operation.count(Counter::BytesFetched, layout.index_len());
     let index = read_index(&file, layout)?;
     let units = plan.count();
+    if let Ending::Each(each) = &job.ending {
+        plan.regions().for_each(|region| each[region as usize].expect());
+    }
     let shard = ShardJob {
         array: job.array(pieces).clone(),
         key: key.into(),

@@ -21,6 +21,7 @@ pub mod idle;
 mod in_order;
 pub mod index_cache;
 pub mod job;
+mod joined;
 mod keys;
 mod lanes;
 pub mod local;

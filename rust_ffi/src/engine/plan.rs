@@ -124,6 +124,15 @@ impl Cells {
         self.len
     }
 
+    /// The most cells that there can be if the grid's were of `shape`; `None`: more than can be counted.
+    pub fn most_of(&self, shape: &[u64]) -> Option<u64> {
+        let most = |(selection, n): (&AxisSelection, &u64)| {
+            let span = selection.count.saturating_mul(selection.step.unsigned_abs());
+            selection.count.min(span / n + 2)
+        };
+        self.selection.iter().zip(shape).map(most).try_fold(1, u64::checked_mul)
+    }
+
     /// The `i`th cell, in C order.
     pub fn get(&self, i: u64) -> Overlap {
         let ndim = self.selection.len();
@@ -226,6 +235,16 @@ impl Plan {
         }
     }
 
+    /// What was planned.
+    pub fn targets(self) -> Vec<Target> {
+        self.targets
+    }
+
+    /// The only target.
+    pub fn one(&self) -> Option<&Target> {
+        if let [target] = &self.targets[..] { Some(target) } else { None }
+    }
+
     /// Whether all that is wanted of a cell is one piece.
     pub fn is_of_one(&self) -> bool {
         self.groups.is_none()
@@ -235,6 +254,13 @@ impl Plan {
     pub fn region(&self, i: usize) -> u32 {
         let target = self.groups.as_ref().map_or(0, |groups| groups.touches[groups.starts[i]].0);
         self.targets[target as usize].region
+    }
+
+    /// The region of each piece of each cell.
+    pub fn regions(&self) -> impl Iterator<Item = u32> {
+        let touches = self.groups.iter().flat_map(|groups| &groups.touches);
+        let one = self.one().into_iter().flat_map(|target| (0..target.cells.count()).map(|_| target.region));
+        touches.map(|(target, _)| self.targets[*target as usize].region).chain(one)
     }
 
     /// The `i`th cell: its grid index, and what each region takes from it. `strides` gives each region's strides.

@@ -47,15 +47,24 @@ impl CodecPool {
 
     /// Queue `work`, of at most `units` units, on `lane`.
     pub fn submit(self: &Arc<Self>, lane: &Arc<Lane>, work: Arc<dyn Work>, units: usize) {
+        self.submit_by(units, |queue| queue.push(lane, work));
+    }
+
+    fn submit_by(self: &Arc<Self>, units: usize, push: impl FnOnce(&mut Queue)) {
         let wanted = {
             let mut queue = self.queue.lock().unwrap();
-            queue.push(lane, work);
+            push(&mut queue);
             let wanted = units.min(self.size - queue.workers);
             queue.workers += wanted;
             wanted
         };
         let awake = usize::from(wanted > 0 && self.lookout.call());
         (awake..wanted).for_each(|_| self.start_worker());
+    }
+
+    /// Queue `work`, of one unit, behind everything that `lane` has.
+    pub fn submit_behind(self: &Arc<Self>, lane: &Arc<Lane>, work: Arc<dyn Work>) {
+        self.submit_by(1, |queue| queue.push_behind(lane, work));
     }
 
     fn start_worker(self: &Arc<Self>) {
@@ -116,6 +125,11 @@ impl CodecPool {
             }
         }
         self.keeper.rest(self);
+    }
+
+    /// Whether all workers have something to do.
+    pub fn is_full(&self) -> bool {
+        self.queue.lock().unwrap().workers == self.size
     }
 
     /// Whether no worker has anything to do.

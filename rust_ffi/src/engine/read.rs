@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::budget::Turn;
 use super::error::Result;
-use super::job::{ObjectDone, RegionJob, claim, plan};
+use super::job::{Ending, ObjectDone, RegionJob, claim, plan};
+use super::joined::{self, PiecesDone};
 use super::operation::{OnComplete, Operation};
 use super::pages::{self, Pages};
 use super::pool::{Claim, Lane, Once, Work};
@@ -43,12 +44,18 @@ pub unsafe fn read(
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.count();
     operation.objects_total.store(total as u64, Ordering::Relaxed);
+    if !remote && total > 0 && joined::is_small(&placements, &plan, &options) && pool.is_full() {
+        let waiting = &operation.live().waiting;
+        waiting.push(joined::Read::new(placements, plan, completer), &pool);
+        return Ok(operation);
+    }
     let lane = Arc::new(Lane::within(options.max_bytes));
     let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
     let holds = local::memory_of_any(&placements, &options);
+    let ending = Ending::Together(completer);
     let job =
-        RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, holds, completer };
+        RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, holds, ending };
     if total == 0 {
         // Nothing to do, but even so the completion must not come inside of this call.
         pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
@@ -72,7 +79,7 @@ pub unsafe fn read(
 
 impl Work for RegionJob {
     fn claim(&self) -> Option<Claim> {
-        let bytes = |unit| self.object_bytes(unit);
+        let bytes = |unit| self.cost(self.object_bytes(unit));
         claim(&self.next, self.plan.count(), bytes)
     }
 
@@ -80,6 +87,7 @@ impl Work for RegionJob {
     fn run(self: Arc<Self>, unit: usize) {
         let done = ObjectDone::new(&self);
         let (cell, pieces) = self.object(unit);
+        let _done = PiecesDone::new(&self, &pieces);
         self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
     }
 

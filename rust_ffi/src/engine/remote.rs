@@ -115,7 +115,7 @@ impl Object {
             self.fetch(store, key, Want::All, codec.decoded_len() as u64, most).await?
         else {
             self.on_pool(|job, pieces| {
-                job.placer().fill(&job.layout(pieces));
+                job.placer(pieces).fill(&job.layout(pieces));
                 Ok(())
             });
             return Ok(());
@@ -126,7 +126,7 @@ impl Object {
             let _permit = permit;
             let codec = job.array(pieces).chunk_codec(&cell)?;
             let place = |scratch: &mut scratch::Scratch| {
-                job.placer().place(&codec, &job.layout(pieces), fetched.buffer.bytes(), &mut scratch.decoded)
+                job.placer(pieces).place(&codec, &job.layout(pieces), fetched.buffer.bytes(), &mut scratch.decoded)
             };
             let url = job.array(pieces).store().url();
             scratch::with(place).map_err(|error| error.with_key(url, &key))
@@ -198,7 +198,7 @@ impl Object {
 
     fn fill_shard(&self, inner: usize) {
         self.on_pool(move |job, pieces| {
-            job.placer().fill_shard(&job.layout(pieces), inner);
+            job.placer(pieces).fill_shard(&job.layout(pieces), inner);
             Ok(())
         });
     }

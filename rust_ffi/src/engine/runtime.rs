@@ -17,6 +17,7 @@ use super::error::{Error, Result, Status};
 use super::fork::{self, PerProcess};
 use super::idle::Keeper;
 use super::index_cache::IndexCache;
+use super::joined::Waiting;
 use super::locks::KeyLocks;
 use super::lookout::Glance;
 use super::pool::CodecPool;
@@ -122,6 +123,7 @@ pub struct Live {
     keeper: Arc<Keeper>,
     pub indexes: IndexCache,
     pub locks: Arc<KeyLocks>,
+    pub(super) waiting: Arc<Waiting>,
     pub clients: ClientCache,
     pub counters: Counters,
     /// Bytes held in flight, encoded and decoded.
@@ -152,6 +154,7 @@ impl Live {
             buffers,
             indexes: IndexCache::new(config.index_cache_bytes),
             locks: Arc::default(),
+            waiting: Arc::default(),
             clients: ClientCache::default(),
             counters: Counters::default(),
             bytes: Gauge::default(),

@@ -9,6 +9,7 @@ use super::budget::BytesPermit;
 use super::buffers::Buffer;
 use super::error::Result;
 use super::job::{ObjectDone, claim};
+use super::joined::PiecesDone;
 use super::local;
 use super::place::Layout;
 use super::plan::{Pieces, Plan};
@@ -55,7 +56,7 @@ impl ShardJob {
         let job = self.done.job();
         let layout = job.layout(pieces);
         let Some(range) = self.index.range(cell)? else {
-            job.placer().fill(&layout);
+            job.placer(pieces).fill(&layout);
             return Ok(());
         };
         self.place(cell, &layout, range)
@@ -63,7 +64,7 @@ impl ShardJob {
     }
 
     fn place(&self, cell: &[u64], layout: &Layout<'_>, range: Range<u64>) -> Result<()> {
-        let placer = self.done.job().placer();
+        let placer = self.done.job().placer(layout.pieces);
         let codec = self.array.chunk_codec(cell)?;
         match &self.source {
             Source::File(file) => {
@@ -81,7 +82,7 @@ impl ShardJob {
 
 impl Work for ShardJob {
     fn claim(&self) -> Option<Claim> {
-        claim(&self.next, self.count(), |_| self.array.chunk_bytes())
+        claim(&self.next, self.count(), |_| self.done.job().cost(self.array.chunk_bytes()))
     }
 
     fn holds(&self) -> u64 {
@@ -95,6 +96,7 @@ impl Work for ShardJob {
         let job = self.done.job();
         let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
         let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
+        let _done = PiecesDone::new(job, &pieces);
         job.guarded(&pieces, || {
             self.read_inner_chunk(&cell, &pieces)
                 .map_err(|error| error.with_key(self.array.store().url(), &self.key))
