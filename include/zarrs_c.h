@@ -201,6 +201,8 @@ void zrc_op_cancel(zrc_op *op);
  * Errors: TIMEOUT (not final yet), FORKED (the operation was started by the parent process). */
 zrc_status zrc_op_wait(zrc_op *op, uint32_t timeout_ms, zrc_completion *out);
 
+/* Small reads that wait at the same time share what several of them want: all but bytes_placed and the objects is then
+ * counted for one of them. */
 typedef struct zrc_op_stats {
   size_t struct_size;
   uint64_t objects_total;  /* chunks or shards that the operation touches */

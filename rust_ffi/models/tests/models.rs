@@ -2,6 +2,8 @@
 
 #[path = "models/budgets.rs"]
 mod budgets;
+#[path = "models/endings.rs"]
+mod endings;
 #[path = "models/kept.rs"]
 mod kept;
 #[path = "models/lookouts.rs"]

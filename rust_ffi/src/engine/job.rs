@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use super::Dims;
 use super::array::Array;
 use super::budget::Turn;
+use super::ending::Ending;
 use super::error::{Error, Result, contain};
-use super::joined::Own;
-use super::operation::{Completer, Operation};
+use super::operation::Operation;
 use super::place::{Layout, Placer};
 use super::plan::{Cells, Memory, Piece, Pieces, Plan, Target};
 use super::pool::{Claim, Lane};
 use super::region::{Access, Region};
 use super::runtime::Runtime;
 use super::shard::ShardLayout;
+use super::stats::Counter;
 
 /// How a read or a write is done.
 #[derive(Clone, Copy, Default)]
@@ -112,14 +113,6 @@ pub(super) struct RegionJob {
     pub(super) ending: Ending,
 }
 
-/// Whose operation a job is.
-pub(super) enum Ending {
-    /// One operation's, which ends with the job.
-    Together(Completer),
-    /// Of each region an operation of its own; see [`joined`](super::joined).
-    Each(Vec<Own>),
-}
-
 /// Claim the next of `total` units, each of which decodes `bytes`.
 pub(super) fn claim(next: &AtomicUsize, total: usize, bytes: impl Fn(usize) -> u64) -> Option<Claim> {
     let unit = next.fetch_add(1, Ordering::Relaxed);
@@ -139,11 +132,21 @@ impl ObjectDone {
     }
 }
 
+/// Counts pieces as done when dropped, however that comes about.
+pub(super) struct PiecesDone<'a> {
+    ending: &'a Ending,
+    pieces: &'a Pieces,
+}
+
+impl Drop for PiecesDone<'_> {
+    fn drop(&mut self) {
+        self.pieces.iter().for_each(|piece| self.ending.done(piece.region));
+    }
+}
+
 impl Drop for ObjectDone {
     fn drop(&mut self) {
-        if let Ending::Together(completer) = &self.0.ending {
-            completer.operation().objects_done.fetch_add(1, Ordering::Release);
-        }
+        self.0.ending.object_done();
     }
 }
 
@@ -155,10 +158,12 @@ impl RegionJob {
 
     /// The operation of a region.
     pub(super) fn operation_of(&self, region: u32) -> &Arc<Operation> {
-        match &self.ending {
-            Ending::Together(completer) => completer.operation(),
-            Ending::Each(each) => each[region as usize].operation(),
-        }
+        self.ending.operation_of(region)
+    }
+
+    /// The memory of `pieces` is touched until what is returned is dropped, and not after it.
+    pub(super) fn until_done<'a>(&'a self, pieces: &'a Pieces) -> PiecesDone<'a> {
+        PiecesDone { ending: &self.ending, pieces }
     }
 
     /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
@@ -194,10 +199,21 @@ impl RegionJob {
         }
     }
 
-    /// Who places `pieces`. What several operations share is counted for the first.
+    /// Who places `pieces`.
     pub(super) fn placer(&self, pieces: &Pieces) -> Placer<'_> {
-        let operation = self.operation_of(pieces[0].region);
-        Placer { operation, no_fast_path: self.options.no_fast_path }
+        Placer { job: self, operation: self.operation_of(pieces[0].region) }
+    }
+
+    /// Count `bytes` as placed in each region.
+    pub(super) fn count_placed(&self, bytes: impl Iterator<Item = (u32, u64)>) {
+        match &self.ending {
+            Ending::Together(completer) => {
+                completer.operation().count(Counter::BytesPlaced, bytes.map(|(_, bytes)| bytes).sum());
+            }
+            Ending::Each(_) => {
+                bytes.for_each(|(region, bytes)| self.operation_of(region).count(Counter::BytesPlaced, bytes))
+            }
+        }
     }
 
     /// About how many bytes are decoded for an object: a chunk, or the index of a shard.

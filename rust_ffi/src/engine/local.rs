@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::array::Array;
 use super::error::Result;
-use super::job::{Ending, IoOptions, ObjectDone, Placement, RegionJob};
+use super::job::{IoOptions, ObjectDone, Placement, RegionJob};
 use super::operation::Operation;
 use super::plan::Pieces;
 use super::raw;
@@ -83,9 +83,7 @@ fn read_shard(
     operation.count(Counter::BytesFetched, layout.index_len());
     let index = read_index(&file, layout)?;
     let units = plan.count();
-    if let Ending::Each(each) = &job.ending {
-        plan.regions().for_each(|region| each[region as usize].expect());
-    }
+    job.ending.expect(plan.regions());
     let shard = ShardJob {
         array: job.array(pieces).clone(),
         key: key.into(),

@@ -13,6 +13,7 @@ pub mod codec;
 pub mod create;
 pub mod dtype;
 pub mod encoded;
+mod ending;
 pub mod error;
 pub mod fork;
 pub mod gather;

@@ -8,6 +8,7 @@ use super::Dims;
 use super::codec::{ChunkCodec, Decoded, Wanted};
 use super::error::{Error, Result};
 use super::in_order::Partly;
+use super::job::RegionJob;
 use super::operation::Operation;
 use super::plan::{Piece, Pieces};
 use super::raw;
@@ -62,10 +63,11 @@ impl Layout<'_> {
     }
 }
 
-/// Places chunks for one operation, and counts what it does.
-pub struct Placer<'a> {
+/// Places chunks, and counts what it does.
+pub(super) struct Placer<'a> {
+    pub job: &'a RegionJob,
+    /// For which all is counted but the bytes placed: what several operations share, one has done.
     pub operation: &'a Operation,
-    pub no_fast_path: bool,
 }
 
 impl Placer<'_> {
@@ -84,8 +86,8 @@ impl Placer<'_> {
             unsafe {
                 scatter::fill(piece.memory.0, (0..strides.len()).map(axes).collect(), layout.fill_value)
             };
-            self.operation.count(Counter::BytesPlaced, layout.bytes(piece));
         }
+        self.count_placed(layout);
     }
 
     /// Read a chunk from `range` of a file and place it.
@@ -97,7 +99,7 @@ impl Placer<'_> {
         range: Range<u64>,
     ) -> Result<()> {
         let len = range_len(&range)?;
-        let raw = codec.is_raw() && len == codec.decoded_len() && !self.no_fast_path;
+        let raw = codec.is_raw() && len == codec.decoded_len() && !self.job.options.no_fast_path;
         if let Some(out) = layout.contiguous(codec).filter(|_| raw) {
             // SAFETY: the caller of the read promises that the region's memory is valid and ours until the
             // completion, which comes after this call; these bytes are one piece, and pieces are disjoint.
@@ -132,14 +134,14 @@ impl Placer<'_> {
         encoded: &[u8],
         buffers: &mut [PageBuf; 2],
     ) -> Result<()> {
-        let (fast, mut decoded) = (!self.no_fast_path, codec.decoded_len());
+        let (fast, mut decoded) = (!self.job.options.no_fast_path, codec.decoded_len());
         if let Some(out) = layout.contiguous(codec).filter(|_| fast) {
             // SAFETY: as in `place_from`.
             codec.decode_into(encoded, buffers, unsafe { &mut *out })?;
         } else if let Some(strides) = codec.direct_strides().filter(|_| fast) {
             decoded = scatter_in_part(codec, strides, layout, encoded, buffers)?;
         } else {
-            scatter_decoded(&codec.decode(encoded, buffers, self.no_fast_path)?, layout);
+            scatter_decoded(&codec.decode(encoded, buffers, self.job.options.no_fast_path)?, layout);
         }
         self.count(decoded, layout);
         Ok(())
@@ -152,8 +154,11 @@ impl Placer<'_> {
     fn count(&self, decoded: usize, layout: &Layout<'_>) {
         self.operation.count(Counter::ChunksDecoded, 1);
         self.operation.count(Counter::BytesDecoded, decoded as u64);
-        let placed = layout.pieces.iter().map(|piece| layout.bytes(piece)).sum();
-        self.operation.count(Counter::BytesPlaced, placed);
+        self.count_placed(layout);
+    }
+
+    fn count_placed(&self, layout: &Layout<'_>) {
+        self.job.count_placed(layout.pieces.iter().map(|piece| (piece.region, layout.bytes(piece))));
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::budget::Turn;
+use super::ending::Ending;
 use super::error::Result;
-use super::job::{Ending, ObjectDone, RegionJob, claim, plan};
-use super::joined::{self, PiecesDone};
+use super::job::{ObjectDone, RegionJob, claim, plan};
+use super::joined;
 use super::operation::{OnComplete, Operation};
 use super::pages::{self, Pages};
 use super::pool::{Claim, Lane, Once, Work};
@@ -87,7 +88,7 @@ impl Work for RegionJob {
     fn run(self: Arc<Self>, unit: usize) {
         let done = ObjectDone::new(&self);
         let (cell, pieces) = self.object(unit);
-        let _done = PiecesDone::new(&self, &pieces);
+        let _done = self.until_done(&pieces);
         self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
     }
 

@@ -126,7 +126,12 @@ impl Object {
             let _permit = permit;
             let codec = job.array(pieces).chunk_codec(&cell)?;
             let place = |scratch: &mut scratch::Scratch| {
-                job.placer(pieces).place(&codec, &job.layout(pieces), fetched.buffer.bytes(), &mut scratch.decoded)
+                job.placer(pieces).place(
+                    &codec,
+                    &job.layout(pieces),
+                    fetched.buffer.bytes(),
+                    &mut scratch.decoded,
+                )
             };
             let url = job.array(pieces).store().url();
             scratch::with(place).map_err(|error| error.with_key(url, &key))

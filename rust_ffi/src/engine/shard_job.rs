@@ -9,7 +9,6 @@ use super::budget::BytesPermit;
 use super::buffers::Buffer;
 use super::error::Result;
 use super::job::{ObjectDone, claim};
-use super::joined::PiecesDone;
 use super::local;
 use super::place::Layout;
 use super::plan::{Pieces, Plan};
@@ -96,7 +95,7 @@ impl Work for ShardJob {
         let job = self.done.job();
         let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
         let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
-        let _done = PiecesDone::new(job, &pieces);
+        let _done = job.until_done(&pieces);
         job.guarded(&pieces, || {
             self.read_inner_chunk(&cell, &pieces)
                 .map_err(|error| error.with_key(self.array.store().url(), &self.key))

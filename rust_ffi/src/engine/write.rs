@@ -17,9 +17,10 @@ use tokio::sync::Semaphore;
 
 use super::Dims;
 use super::budget::{BytesPermit, Turn};
+use super::ending::Ending;
 use super::error::{Error, Result};
 use super::gather::{Gatherer, Old, covers};
-use super::job::{Ending, IoOptions, ObjectDone, RegionJob, plan};
+use super::job::{IoOptions, ObjectDone, RegionJob, plan};
 use super::operation::{OnComplete, Operation};
 use super::plan::Pieces;
 use super::put::Putter;
@@ -65,8 +66,7 @@ pub unsafe fn write(
     let past_cache = false;
     let holds = 0; // its tasks wait for what they hold
     let ending = Ending::Together(completer);
-    let job =
-        Arc::new(RegionJob { placements, plan, past_cache, options, next, lane, turn, holds, ending });
+    let job = Arc::new(RegionJob { placements, plan, past_cache, options, next, lane, turn, holds, ending });
     tasks.clone().spawn(0, write_objects(job, tasks, OBJECTS_AT_ONCE * at_once));
     Ok(operation)
 }

@@ -2,6 +2,8 @@
 pub mod admission;
 #[path = "../../../src/engine/budget.rs"]
 pub mod budget;
+#[path = "../../../src/engine/ending.rs"]
+pub mod ending;
 #[path = "../../../src/engine/error.rs"]
 pub mod error;
 #[path = "../../../src/engine/fork.rs"]
