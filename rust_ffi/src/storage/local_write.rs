@@ -50,8 +50,13 @@ impl LocalStore {
                 // No key of ours is of another kind than UTF-8.
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 let key = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-                let is_folder = entry.file_type().map_err(|e| failed(&e))?.is_dir();
-                if is_folder { folders.push(key) } else { keys.push(key) }
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(key),
+                    Ok(_) => keys.push(key),
+                    // File systems that do not say it of an entry are asked again, and it may have gone.
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    Err(e) => return Err(failed(&e)),
+                }
             }
         }
         Ok(keys)
@@ -74,30 +79,40 @@ impl LocalStore {
 
 fn put(path: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    let mut kept: Option<Temporary> = None;
     in_folder(folder, || {
-        let mut temporary = Temporary::create(path, folder)?;
-        write_all(&mut temporary.file, parts)?;
-        if sync {
-            temporary.file.sync_data()?;
-        }
-        temporary.publish(path)
+        // A nameless file is as good in a folder made again, which it needs for a moment only, however large it is.
+        // One that has a name has gone with its folder.
+        let complete = match kept.take().filter(|file| file.name.is_none()) {
+            None => Temporary::write(path, folder, parts, sync)?,
+            Some(complete) => complete,
+        };
+        kept.insert(complete).publish(path)
     })?;
     if sync { sync_folder(path) } else { Ok(()) }
 }
 
 /// Make an entry of a folder, and the folder where it is missing: again when somebody prunes it in between.
 fn in_folder(folder: &Path, mut make: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    /// Nobody is that unlucky: then it is something else.
-    const TIMES: usize = 20;
-    for _ in 0..TIMES {
+    /// How often somebody may have removed the folder. Nobody is that unlucky: then it is something else.
+    const GONE: usize = 10_000;
+    /// How often in a row it may be there again already, as another writer has made it.
+    const THERE: usize = 100;
+    let mut there = 0;
+    for _ in 0..GONE {
         match make() {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             // What ext4 says of a nameless file in a folder that has just gone.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => {}
             made => return made,
         }
+        there = if fs::symlink_metadata(folder).is_ok() { there + 1 } else { 0 };
+        if there == THERE {
+            break;
+        }
         match fs::create_dir_all(folder) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            // Somebody has removed what this, or another writer, has made of it.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {}
             made => made?,
         }
     }
@@ -164,9 +179,13 @@ fn copy(from: &LocalFile, range: Range<u64>, to: &mut File) -> io::Result<()> {
     }
 }
 
-/// A new entry of a folder lasts once the folder is on the disk.
+/// A change of an entry lasts once its folder is on the disk: or what is left above it, where somebody has removed that.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
+    let open = |folder| match File::open(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        opened => Some(opened),
+    };
+    path.ancestors().skip(1).find_map(open).ok_or(ErrorKind::InvalidInput)??.sync_all()
 }
 
 /// A file that is being written, and is gone if it is not published.
@@ -177,6 +196,16 @@ struct Temporary {
 }
 
 impl Temporary {
+    /// A file with all the bytes of a value; `sync`: on the disk.
+    fn write(path: &Path, folder: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<Self> {
+        let mut temporary = Self::create(path, folder)?;
+        write_all(&mut temporary.file, parts)?;
+        if sync {
+            temporary.file.sync_data()?;
+        }
+        Ok(temporary)
+    }
+
     fn create(path: &Path, folder: &Path) -> io::Result<Self> {
         match nameless(folder) {
             Some(Ok(file)) => Ok(Self { file, name: None }),
@@ -190,7 +219,7 @@ impl Temporary {
     }
 
     /// Give the file its name, in place of whatever has it.
-    fn publish(mut self, path: &Path) -> io::Result<()> {
+    fn publish(&mut self, path: &Path) -> io::Result<()> {
         if self.name.is_none() {
             match link(&self.file, path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -283,24 +312,85 @@ mod tests {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
-    #[test]
-    fn a_folder_that_is_pruned_meanwhile_is_made_again() {
+    /// Put and delete a value of `size` bytes `times` times, while `pruners` threads prune all the time.
+    fn put_while_pruned(times: usize, size: usize, pruners: usize) {
         let root = tempfile::tempdir().unwrap();
         let store = LocalStore::new(root.path().to_owned());
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let (value, done) = (vec![7; size], std::sync::atomic::AtomicBool::new(false));
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    store.prune("");
-                }
-            });
-            for i in 0..2000 {
-                let put = store.put("a/c/0", &[Part::Bytes(b"value")], false);
-                let deleted = store.delete("a/c/0", false);
-                done.store(put.is_err() || deleted.is_err() || i == 1999, Ordering::Relaxed);
-                put.and(deleted).unwrap();
+            for _ in 0..pruners {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        store.prune("");
+                    }
+                });
             }
+            let mut change = (0..times).map(|i| {
+                store.put("a/c/0", &[Part::Bytes(&value)], i % 100 == 0)?;
+                store.delete("a/c/0", i % 100 == 0)
+            });
+            let changed = change.find(Result::is_err).unwrap_or(Ok(()));
+            done.store(true, Ordering::Relaxed);
+            changed.unwrap();
         });
+    }
+
+    #[test]
+    fn a_folder_that_is_pruned_meanwhile_is_made_again() {
+        put_while_pruned(2000, 5, 1);
+    }
+
+    #[test]
+    fn a_large_value_is_as_safe_from_those_who_prune() {
+        put_while_pruned(200, 1 << 20, 3);
+    }
+
+    #[test]
+    fn a_folder_may_be_pruned_a_thousand_times_in_front_of_a_value() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, mut pruned) = (root.path().join("a/c"), 0);
+        in_folder(&folder, || {
+            if fs::remove_dir(&folder).is_ok() {
+                pruned += 1;
+            }
+            if pruned == 1000 {
+                fs::create_dir_all(&folder)?;
+            }
+            File::create(folder.join("0")).map(drop)
+        })
+        .unwrap();
+        assert!(pruned == 1000 && folder.join("0").is_file());
+    }
+
+    #[test]
+    fn a_complete_file_is_not_written_again_for_the_folder_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a");
+        let path = folder.join("0");
+        fs::create_dir(&folder).unwrap();
+        let mut complete = Temporary::write(&path, &folder, &[Part::Bytes(b"x")], false).unwrap();
+        if complete.name.is_some() {
+            return; // No nameless files here: this one holds its folder.
+        }
+        fs::remove_dir(&folder).unwrap();
+        assert_eq!(complete.publish(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        fs::create_dir(&folder).unwrap();
+        complete.publish(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn an_error_of_another_cause_is_soon_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        for error in [libc::ENOENT, libc::EPERM] {
+            let mut tries = 0;
+            let made = in_folder(root.path(), || {
+                tries += 1;
+                Err(io::Error::from_raw_os_error(error))
+            });
+            assert_eq!(made.unwrap_err().raw_os_error(), Some(error));
+            assert!(tries < 200, "{tries} tries");
+        }
     }
 
     #[test]
