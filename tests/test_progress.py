@@ -187,10 +187,13 @@ def test_what_progress_raises_ends_a_blocking_read(slow_array, array):
 # ---- Figures of one operation ----
 
 
-def test_the_figures_of_a_read_are_its_own(running, array, field):
+def test_the_figures_of_a_read_are_its_own(running, array, field, sharded):
+    """Whatever else is read meanwhile, that has no chunk in common with it."""
+    other = sync.open_array(sharded.path)
+
     async def main():
         selection = np.s_[3:25, 10:12]
-        others = [zarrs_c.read(array) for _ in range(5)]
+        others = [zarrs_c.read(other) for _ in range(5)]
         future = zarrs_c.read(array, selection)
         await asyncio.gather(future, *others)
         figures = future.stats()
@@ -212,6 +215,25 @@ def test_the_figures_of_a_read_are_its_own(running, array, field):
             chunks_encoded=0,
         )
         assert future.stats() == figures
+
+    running(main())
+
+
+def test_what_small_reads_share_is_counted_for_one_of_them(running, array, field):
+    async def main():
+        selections = [np.s_[row : row + 3, 10:12] for row in range(20)]
+        before = zarrs_c.stats()
+        futures = [zarrs_c.read(array, selection) for selection in selections]
+        await asyncio.gather(*futures)
+        after, figures = zarrs_c.stats(), [future.stats() for future in futures]
+        for name in ("requests", "bytes_fetched", "bytes_decoded", "bytes_placed", "chunks_decoded"):
+            told = sum(getattr(each, name) for each in figures)
+            assert told == getattr(after, name) - getattr(before, name), name
+        assert {each.bytes_placed for each in figures} == {3 * 2 * 4}
+        # Rows 8, 9, 18 and 19 are where a read has part of two chunks.
+        assert [each.objects_done for each in figures] == [1 + (row % 10 > 7) for row in range(20)]
+        assert all(each.objects_total == each.objects_done for each in figures)
+        assert 3 <= sum(each.chunks_decoded for each in figures) <= 24
 
     running(main())
 

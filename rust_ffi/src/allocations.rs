@@ -140,8 +140,12 @@ impl Caller {
 
     /// The blocks that such a read asks for.
     fn blocks(&mut self, array: &Arc<Array>, rows: usize, batch: bool, queued: bool) -> u64 {
-        let mut least = u64::MAX;
+        let (mut least, pool) = (u64::MAX, self.runtime.live().pool().unwrap());
         for _ in 0..300 {
+            // A read that finds the worker of the last one busy waits in a list, which is more.
+            while !pool.is_idle() {
+                std::thread::yield_now();
+            }
             let before = BLOCKS.load(Ordering::Relaxed);
             self.read(array, rows, batch, queued);
             least = least.min(BLOCKS.load(Ordering::Relaxed) - before);
