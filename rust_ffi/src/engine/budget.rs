@@ -93,7 +93,8 @@ impl Drop for BytesPermit {
     }
 }
 
-/// One operation's place in line.
+/// One operation's place in line, or that of all small reads.
+#[derive(Default)]
 pub struct Turn {
     line: Mutex<()>,
     /// Of those that hold their bytes already: who waits for bytes may wait for one of these.
@@ -112,6 +113,16 @@ impl Turn {
             Budget::new(requests, or_all(max_bytes, u64::from(u32::MAX) * UNIT))
         });
         Self { line: Mutex::new(()), request_line: Mutex::new(()), own, shared: Shared::default() }
+    }
+
+    /// Whether anybody waits in this line, or is about to be served.
+    pub fn is_taken(&self) -> bool {
+        self.line.try_lock().is_err()
+    }
+
+    /// Wait until all who are in this line by now have been served.
+    pub async fn come_to_the_head(&self) {
+        drop(self.line.lock().await);
     }
 
     /// Wait for leave to make one request that will hold up to `bytes`.

@@ -1,8 +1,11 @@
 //! What reads and writes are made of: [`RegionJob`], the regions under way, with one unit for each stored object (chunk or
 //! shard) that they touch.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use futures_util::future::{Either, select};
 
 use super::Dims;
 use super::array::Array;
@@ -106,7 +109,7 @@ pub(super) struct RegionJob {
     /// Its place in the codec pool's queue.
     pub(super) lane: Arc<Lane>,
     /// Its place in line for the network.
-    pub(super) turn: Turn,
+    pub(super) turn: Arc<Turn>,
     /// Bytes that reading one of its local files holds; see [`Work::holds`](super::pool::Work::holds).
     pub(super) holds: u64,
     /// Dropped last, after everything that could reach the caller's memory.
@@ -151,7 +154,12 @@ impl Drop for ObjectDone {
 }
 
 impl RegionJob {
-    /// The operation of a job that is not of several.
+    /// Whether it is one operation's.
+    pub(super) fn is_of_one(&self) -> bool {
+        matches!(self.ending, Ending::Together(_))
+    }
+
+    /// The operation of such a job; of joined reads, that of the first.
     pub(super) fn operation(&self) -> &Arc<Operation> {
         self.operation_of(0)
     }
@@ -161,21 +169,58 @@ impl RegionJob {
         self.ending.operation_of(region)
     }
 
-    /// The memory of `pieces` is touched until what is returned is dropped, and not after it.
+    /// `pieces` are done when what is returned is dropped: nothing touches their memory after it.
     pub(super) fn until_done<'a>(&'a self, pieces: &'a Pieces) -> PiecesDone<'a> {
         PiecesDone { ending: &self.ending, pieces }
     }
 
-    /// Run `work` on `pieces` unless it is in vain; its failure, or panic, is that of the regions they belong to.
-    pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce() -> Result<()>) {
+    /// Run `work` on those of `pieces` that are not in vain; its failure, or panic, is that of the regions they belong to.
+    pub(super) fn guarded(&self, pieces: &Pieces, work: impl FnOnce(&Pieces) -> Result<()>) {
         let failed = |region: u32| self.placements[region as usize].failure.load(Ordering::Relaxed) != 0;
-        let in_vain = |piece: &Piece| self.operation_of(piece.region).skip() || failed(piece.region);
-        if pieces.iter().all(in_vain) {
-            return;
+        let run = |pieces: &Pieces| {
+            if let Err(error) = contain(|| work(pieces)) {
+                self.fail_all(pieces, &error);
+            }
+        };
+        match &self.ending {
+            Ending::Together(completer) => {
+                if !completer.operation().skip() && !pieces.iter().all(|piece| failed(piece.region)) {
+                    run(pieces);
+                }
+            }
+            Ending::Each(each) => {
+                let of = |piece: &Piece| &each[piece.region as usize];
+                let inside: Pieces = pieces.iter().filter(|piece| of(piece).enter()).cloned().collect();
+                if !inside.is_empty() {
+                    run(&inside);
+                }
+                inside.iter().for_each(|piece| of(piece).leave());
+            }
         }
-        if let Err(error) = contain(work) {
-            self.fail_all(pieces, &error);
+    }
+
+    /// Run `work` as long as somebody wants `pieces`; `None`: until nobody did.
+    pub(super) async fn while_wanted<T>(&self, pieces: &Pieces, work: impl Future<Output = T>) -> Option<T> {
+        let each = match &self.ending {
+            Ending::Together(completer) => {
+                return completer.operation().token().run_until_cancelled(work).await;
+            }
+            Ending::Each(each) => each,
+        };
+        let unwanted = async {
+            for piece in pieces {
+                each[piece.region as usize].operation().token().cancelled().await;
+            }
+        };
+        match select(pin!(unwanted), pin!(work)).await {
+            Either::Left(_) => None,
+            Either::Right((output, _)) => Some(output),
         }
+    }
+
+    /// Nobody wanted `pieces` any more, and they are left undone.
+    pub(super) fn skip(&self, pieces: &Pieces) {
+        pieces.iter().for_each(|piece| _ = self.operation_of(piece.region).skip());
     }
 
     /// Fail every region that has one of `pieces`.
@@ -187,7 +232,7 @@ impl RegionJob {
         let status = error.status as i32;
         let failure = &self.placements[region as usize].failure;
         let _ = failure.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
-        if self.placements.len() == 1 || matches!(self.ending, Ending::Each(_)) {
+        if self.placements.len() == 1 || !self.is_of_one() {
             self.operation_of(region).fail(error);
             return;
         }

@@ -82,8 +82,6 @@ fn read_shard(
     };
     operation.count(Counter::BytesFetched, layout.index_len());
     let index = read_index(&file, layout)?;
-    let units = plan.count();
-    job.ending.expect(plan.regions());
     let shard = ShardJob {
         array: job.array(pieces).clone(),
         key: key.into(),
@@ -94,7 +92,7 @@ fn read_shard(
         next: AtomicUsize::new(0),
         done: done.into(),
     };
-    operation.live().pool()?.submit(&job.lane, Arc::new(shard), units);
+    shard.submit(&operation.live().pool()?);
     Ok(())
 }
 

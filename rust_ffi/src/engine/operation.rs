@@ -132,6 +132,13 @@ impl Operation {
         token
     }
 
+    /// The operation is over: whoever waits for it to stop need not go on.
+    pub(super) fn end_token(&self) {
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+    }
+
     /// Record why the operation fails (the first reason stays) and stop it.
     pub fn fail(&self, error: Error) {
         let _ = self.failure.set(error);

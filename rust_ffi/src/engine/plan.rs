@@ -250,17 +250,17 @@ impl Plan {
         self.groups.is_none()
     }
 
-    /// A region that touches the `i`th cell.
-    pub fn region(&self, i: usize) -> u32 {
-        let target = self.groups.as_ref().map_or(0, |groups| groups.touches[groups.starts[i]].0);
-        self.targets[target as usize].region
+    /// The region of each piece of the `i`th cell.
+    pub fn regions(&self, i: usize) -> impl Iterator<Item = u32> {
+        let touches =
+            self.groups.as_ref().map(|groups| &groups.touches[groups.starts[i]..groups.starts[i + 1]]);
+        let several = touches.into_iter().flatten().map(|(target, _)| self.targets[*target as usize].region);
+        several.chain(self.one().map(|target| target.region))
     }
 
-    /// The region of each piece of each cell.
-    pub fn regions(&self) -> impl Iterator<Item = u32> {
-        let touches = self.groups.iter().flat_map(|groups| &groups.touches);
-        let one = self.one().into_iter().flat_map(|target| (0..target.cells.count()).map(|_| target.region));
-        touches.map(|(target, _)| self.targets[*target as usize].region).chain(one)
+    /// A region that touches the `i`th cell.
+    pub fn region(&self, i: usize) -> u32 {
+        self.regions(i).next().expect("each cell is touched")
     }
 
     /// The `i`th cell: its grid index, and what each region takes from it. `strides` gives each region's strides.

@@ -45,13 +45,22 @@ pub unsafe fn read(
     let (operation, completer) = Operation::start(live, on_complete)?;
     let total = plan.count();
     operation.objects_total.store(total as u64, Ordering::Relaxed);
-    if !remote && total > 0 && joined::is_small(&placements, &plan, &options) && pool.is_full() {
-        let waiting = &operation.live().waiting;
-        waiting.push(joined::Read::new(placements, plan, completer), &pool);
+    let joining = &operation.live().joining;
+    let is_small = total > 0 && joined::is_small(&placements, &plan, &options);
+    if is_small && io.as_ref().map_or_else(|| pool.is_full(), |_| joining.turn().is_taken()) {
+        let read = joined::Read::new(placements, plan, completer);
+        match io {
+            None => joining.push(read, &pool),
+            Some(io) => joining.push_remote(read, &io, pool),
+        }
         return Ok(operation);
     }
+    let turn = if is_small || !remote {
+        joining.turn().clone()
+    } else {
+        Arc::new(Turn::new(options.max_requests, options.max_bytes))
+    };
     let lane = Arc::new(Lane::within(options.max_bytes));
-    let turn = Turn::new(options.max_requests, options.max_bytes);
     let next = AtomicUsize::new(0);
     let holds = local::memory_of_any(&placements, &options);
     let ending = Ending::Together(completer);
@@ -89,7 +98,7 @@ impl Work for RegionJob {
         let done = ObjectDone::new(&self);
         let (cell, pieces) = self.object(unit);
         let _done = self.until_done(&pieces);
-        self.guarded(&pieces, || local::read_object(&self, &cell, &pieces, done));
+        self.guarded(&pieces, |pieces| local::read_object(&self, &cell, pieces, done));
     }
 
     fn holds(&self) -> u64 {

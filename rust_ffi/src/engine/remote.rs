@@ -8,9 +8,11 @@
 //! a cancelled read stops its requests at once.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use super::budget::{BytesPermit, RequestPermit, Turn};
@@ -33,25 +35,20 @@ const OBJECTS_PER_REQUEST: usize = 2;
 
 /// Read every object of a plan.
 pub(super) async fn read_objects(job: Arc<RegionJob>, pool: Arc<CodecPool>) {
-    let operation = job.operation().clone();
-    let token = operation.token().clone();
-    let at_once = OBJECTS_PER_REQUEST * operation.live().config().max_requests;
+    let at_once = OBJECTS_PER_REQUEST * job.operation().live().config().max_requests;
     let at_once = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
     for i in 0..job.plan.count() {
-        let Some(place) = token.run_until_cancelled(at_once.clone().acquire_owned()).await else {
-            operation.skip();
+        let (cell, pieces) = job.object(i);
+        let done = Arc::new(ObjectDone::new(&job));
+        let object = Object { done, cell, pieces, pool: pool.clone() };
+        let place = job.while_wanted(&object.pieces, at_once.clone().acquire_owned()).await;
+        if place.is_none() && job.is_of_one() {
+            job.skip(&object.pieces);
             return;
-        };
-        let (job, pool, token) = (job.clone(), pool.clone(), token.clone());
+        }
         tokio::spawn(async move {
             let _place = place;
-            let (cell, pieces) = job.object(i);
-            let object = Object { done: Arc::new(ObjectDone::new(&job)), cell, pieces, pool };
-            match token.run_until_cancelled(object.read()).await {
-                None => _ = job.operation().skip(),
-                Some(Ok(())) => {}
-                Some(Err(error)) => job.fail_all(&object.pieces, &error),
-            }
+            object.read_or_fail().await;
         });
     }
 }
@@ -84,6 +81,18 @@ impl Object {
         self.done.job()
     }
 
+    async fn read_or_fail(&self) {
+        let (job, pieces) = (self.job(), &self.pieces);
+        let _done = job.until_done(pieces);
+        let read = AssertUnwindSafe(self.read()).catch_unwind();
+        match job.while_wanted(pieces, read).await {
+            None => job.skip(pieces),
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => job.fail_all(pieces, &error),
+            Some(Err(panic)) => job.fail_all(pieces, &Error::from_panic(&*panic)),
+        }
+    }
+
     async fn read(&self) -> Result<()> {
         let array = self.job().array(&self.pieces).clone();
         let key = array.chunk_key(&self.cell);
@@ -100,10 +109,10 @@ impl Object {
 
     /// An object of a batch that has both kinds of stores.
     fn read_locally(&self) -> Result<()> {
-        let (job, cell, pieces) = (self.job().clone(), self.cell.clone(), self.pieces.clone());
-        let (done, lane, holds) = (self.done.clone(), job.lane.clone(), job.holds);
-        let work = move || job.guarded(&pieces, || super::local::read_object(&job, &cell, &pieces, done));
-        self.pool.submit(&lane, Arc::new(Once::new(work).holding(holds)), 1);
+        let (job, cell, done) = (self.job().clone(), self.cell.clone(), self.done.clone());
+        let read = move |pieces: &Pieces| super::local::read_object(&job, &cell, pieces, done);
+        let work = Once::new(self.guarded(read)).holding(self.job().holds);
+        self.pool.submit(&self.job().lane, Arc::new(work), 1);
         Ok(())
     }
 
@@ -141,10 +150,23 @@ impl Object {
 
     /// Run `work` on the codec pool, in this operation's lane.
     fn on_pool(&self, work: impl FnOnce(&RegionJob, &Pieces) -> Result<()> + Send + 'static) {
-        let (done, pieces) = (self.done.clone(), self.pieces.clone());
-        let work = move || done.job().guarded(&pieces, || work(done.job(), &pieces));
-        let bytes = self.job().array(&self.pieces).chunk_bytes();
+        let job = self.job().clone();
+        let bytes = job.cost(job.array(&self.pieces).chunk_bytes());
+        let work = self.guarded(move |pieces| work(&job, pieces));
         self.pool.submit(&self.job().lane, Arc::new(Once::decoding(bytes, work)), 1);
+    }
+
+    /// `work` on what is wanted of the object, for the codec pool.
+    fn guarded(
+        &self,
+        work: impl FnOnce(&Pieces) -> Result<()> + Send + 'static,
+    ) -> impl FnOnce() + Send + 'static {
+        let (done, pieces) = (self.done.clone(), self.pieces.clone());
+        self.job().ending.expect(pieces.iter().map(|piece| piece.region));
+        move || {
+            let _done = done.job().until_done(&pieces);
+            done.job().guarded(&pieces, work);
+        }
     }
 
     async fn read_shard(&self, store: &RemoteStore, key: &str, layout: &ShardLayout) -> Result<()> {
@@ -277,8 +299,7 @@ impl Object {
         let array = self.job().array(&self.pieces).clone();
         let (next, done) = (AtomicUsize::new(0), self.done.clone());
         let shard = ShardJob { array, key: key.into(), source, index, plan, units, next, done };
-        let units = shard.count();
-        self.pool.submit(&self.job().lane, Arc::new(shard), units);
+        shard.submit(&self.pool);
     }
 
     /// Make one request, within the budgets. `estimate` is what it may bring, `most` what it must not exceed.
@@ -297,7 +318,8 @@ impl Object {
         let job = self.job();
         // What the decoder of this object holds besides: the decoded chunk.
         let decoded = job.array(&self.pieces).chunk_codec(&self.cell)?.decoded_len() as u64;
-        Ok(Fetcher { store, key, operation: job.operation(), turn: &job.turn, decoded })
+        let operation = job.operation_of(self.pieces[0].region);
+        Ok(Fetcher { store, key, operation, turn: &job.turn, decoded })
     }
 }
 

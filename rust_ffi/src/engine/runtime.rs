@@ -17,7 +17,7 @@ use super::error::{Error, Result, Status};
 use super::fork::{self, PerProcess};
 use super::idle::Keeper;
 use super::index_cache::IndexCache;
-use super::joined::Waiting;
+use super::joined::Joining;
 use super::locks::KeyLocks;
 use super::lookout::Glance;
 use super::pool::CodecPool;
@@ -123,7 +123,7 @@ pub struct Live {
     keeper: Arc<Keeper>,
     pub indexes: IndexCache,
     pub locks: Arc<KeyLocks>,
-    pub(super) waiting: Arc<Waiting>,
+    pub(super) joining: Joining,
     pub clients: ClientCache,
     pub counters: Counters,
     /// Bytes held in flight, encoded and decoded.
@@ -154,7 +154,7 @@ impl Live {
             buffers,
             indexes: IndexCache::new(config.index_cache_bytes),
             locks: Arc::default(),
-            waiting: Arc::default(),
+            joining: Joining::default(),
             clients: ClientCache::default(),
             counters: Counters::default(),
             bytes: Gauge::default(),

@@ -12,7 +12,7 @@ use super::job::{ObjectDone, claim};
 use super::local;
 use super::place::Layout;
 use super::plan::{Pieces, Plan};
-use super::pool::{Claim, Work};
+use super::pool::{Claim, CodecPool, Work};
 use super::scratch;
 use super::shard::ShardIndex;
 use super::stats::Counter;
@@ -47,8 +47,19 @@ pub(super) enum Source {
 
 impl ShardJob {
     /// The number of inner chunks.
-    pub fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.units.as_ref().map_or(self.plan.count(), Vec::len)
+    }
+
+    /// Have the pool do it.
+    pub fn submit(self, pool: &Arc<CodecPool>) {
+        let (job, count) = (self.done.job().clone(), self.count());
+        (0..count).for_each(|i| job.ending.expect(self.plan.regions(self.unit(i))));
+        pool.submit(&job.lane, Arc::new(self), count);
+    }
+
+    fn unit(&self, i: usize) -> usize {
+        self.units.as_ref().map_or(i, |units| units[i])
     }
 
     fn read_inner_chunk(&self, cell: &[u64], pieces: &Pieces) -> Result<()> {
@@ -93,11 +104,10 @@ impl Work for ShardJob {
 
     fn run(self: Arc<Self>, unit: usize) {
         let job = self.done.job();
-        let unit = self.units.as_ref().map_or(unit, |units| units[unit]);
-        let (cell, pieces) = self.plan.cell(unit, |region| job.strides(region));
+        let (cell, pieces) = self.plan.cell(self.unit(unit), |region| job.strides(region));
         let _done = job.until_done(&pieces);
-        job.guarded(&pieces, || {
-            self.read_inner_chunk(&cell, &pieces)
+        job.guarded(&pieces, |pieces| {
+            self.read_inner_chunk(&cell, pieces)
                 .map_err(|error| error.with_key(self.array.store().url(), &self.key))
         });
     }

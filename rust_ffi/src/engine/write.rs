@@ -61,7 +61,7 @@ pub unsafe fn write(
     let (operation, completer) = Operation::start(live, on_complete)?;
     operation.objects_total.store(plan.count() as u64, Ordering::Relaxed);
     let lane = tasks.lane.clone();
-    let turn = Turn::new(options.max_requests, options.max_bytes);
+    let turn = Arc::new(Turn::new(options.max_requests, options.max_bytes));
     let next = AtomicUsize::new(0);
     let past_cache = false;
     let holds = 0; // its tasks wait for what they hold

@@ -35,14 +35,14 @@ impl Memory {
     }
 }
 
-fn start(live: &Arc<Live>, memory: &Arc<Memory>, pieces: u64) -> (Arc<Operation>, OwnEnding) {
+fn start(live: &Arc<Live>, memory: &Arc<Memory>, pieces: u64) -> (Arc<Operation>, Arc<OwnEnding>) {
     let seen = memory.clone();
     let on_complete = move |completion| {
         assert_eq!(seen.at_work.load(Ordering::SeqCst), 0, "completed while somebody was at the memory");
         seen.completions.lock().unwrap().push(completion);
     };
     let (operation, completer) = Operation::start(live.clone(), Some(Box::new(on_complete))).unwrap();
-    (operation, OwnEnding::new(completer, pieces))
+    (operation, Arc::new(OwnEnding::new(completer, pieces)))
 }
 
 /// Two operations: the first has a piece that turns out to be two more, and one that is the second's as well.
@@ -79,6 +79,33 @@ fn each_completes_once_after_its_last_piece() {
             assert_eq!(memory.placed.load(Ordering::SeqCst), pieces);
         }
         shard.join().unwrap();
+        live.shutdown(far_off()).unwrap();
+    });
+}
+
+#[test]
+fn who_is_cancelled_ends_when_nobody_is_at_its_memory() {
+    in_many_schedules(|| {
+        let (live, memory) = (live(), Arc::<Memory>::default());
+        let (operation, ending) = start(&live, &memory, 3);
+        let pieces = [0, 1].map(|_| {
+            let (memory, ending) = (memory.clone(), ending.clone());
+            thread::spawn(move || {
+                if ending.enter() {
+                    memory.place();
+                    ending.leave();
+                }
+                Ending::Each(vec![ending]).done(0);
+            })
+        });
+        operation.cancel();
+        ending.close();
+        // Though one piece is never done.
+        operation.wait_only(None).unwrap();
+        let Err(error) = memory.only_completion().result else { panic!("it is not whole") };
+        assert_eq!(error.status, Status::Cancelled);
+        assert!(!ending.enter());
+        pieces.into_iter().for_each(|piece| piece.join().unwrap());
         live.shutdown(far_off()).unwrap();
     });
 }
