@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorstore as ts
+from helpers.running import SECONDS
 
 import zarrs_c
 
@@ -43,7 +44,7 @@ def folder_of_the_examples(tmp_path_factory):
 @pytest.mark.parametrize("program", blocks("python"))
 def test_python_programs_run_without_a_warning(program, folder_of_the_examples):
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
@@ -71,7 +72,7 @@ def test_c_programs_compile_and_run(program, folder_of_the_examples, tmp_path):
         check=True,
     )
     command = [tmp_path / "program"]
-    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ZRC_OK")
 

@@ -23,10 +23,13 @@ def test_a_read_keeps_to_its_own_limit_of_requests(limit, faults):
     data = helpers.one_row_chunks(faults, "a", 60)
     array = sync.open_array(faults.url("a"))
     faults.reset()
-    faults.rule("a/c/*", delay=0.01)
+    gate = faults.held("a/c/*", limit, delay=0.01)
 
     async def main():
-        np.testing.assert_array_equal(await zarrs_c.read(array, max_requests=limit), data)
+        reading = zarrs_c.read(array, max_requests=limit)
+        await asyncio.to_thread(faults.wait, lambda seen: seen.in_flight == limit)
+        gate.open()
+        np.testing.assert_array_equal(await reading, data)
 
     run(main())
     assert faults.counters.peak_in_flight == limit
@@ -64,12 +67,18 @@ def test_the_process_keeps_to_its_limit_of_requests(limit, reads, faults):
 
 def test_a_read_cannot_exceed_the_limit_of_the_process(faults):
     helpers.one_row_chunks(faults, "a", 100)
-    faults.rule("a/c/*", delay=0.02)
-    program = """
+    gate = faults.held("a/c/*", 5, delay=0.02)
+    code = """
         import sys, zarrs_c
         zarrs_c.sync.read(zarrs_c.sync.open_array(sys.argv[1]), max_requests=50)
     """
-    python(program, faults.url("a"), environment={"ZARRS_C_MAX_REQUESTS": "5"})
+    with ThreadPoolExecutor(1) as pool:
+        program = pool.submit(python, code, faults.url("a"), environment={"ZARRS_C_MAX_REQUESTS": "5"})
+        try:
+            faults.wait(lambda seen: seen.in_flight == 5 or program.done())
+        finally:
+            gate.open()
+        program.result()
     assert faults.counters.peak_in_flight == 5
 
 
@@ -167,13 +176,14 @@ def test_a_small_read_does_not_wait_for_a_huge_one(faults):
     huge = helpers.one_row_chunks(faults, "huge", 2000)
     small = helpers.one_row_chunks(faults, "small", 1, row_bytes=4096)
     arrays = [sync.open_array(faults.url(name)) for name in ("huge", "small")]
-    faults.rule("*/c/*", delay=0.02)
+    gate = faults.held("*/c/*", 64, delay=0.02)
 
     async def main():
         faults.reset()
         long = zarrs_c.read(arrays[0])
         faults.wait(lambda seen: seen.in_flight == 64)
         short = zarrs_c.read(arrays[1])
+        gate.open()
         np.testing.assert_array_equal(await short, small)
         assert not long.done()
         np.testing.assert_array_equal(await long, huge)
@@ -187,13 +197,14 @@ def test_a_small_read_does_not_wait_for_a_huge_one(faults):
 def test_a_huge_read_does_not_wait_for_another_to_end(faults):
     data = helpers.one_row_chunks(faults, "a", 600), helpers.one_row_chunks(faults, "b", 600)
     arrays = [sync.open_array(faults.url(name)) for name in "ab"]
-    faults.rule("*/c/*", delay=0.01)
+    gate = faults.held("*/c/*", 64, delay=0.01)
 
     async def main():
         faults.reset()
         first = zarrs_c.read(arrays[0])
         faults.wait(lambda seen: seen.in_flight == 64)
         second = zarrs_c.read(arrays[1])
+        gate.open()
         for future, expected in zip((first, second), data, strict=True):
             np.testing.assert_array_equal(await future, expected)
 

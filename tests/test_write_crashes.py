@@ -29,6 +29,9 @@ WRITER = """
     from zarrs_c import sync
     array = sync.open_array(sys.argv[1])
     value = int(sys.argv[2])
+    # Its threads have started when it is ready: however slow the machine, it is then about to write.
+    warm = sync.create_array(sys.argv[1] + "-warm", shape=(64,), dtype="u1", overwrite=True)
+    sync.write(warm, 1)
     print("ready", flush=True)
     while True:
         value += 1

@@ -142,13 +142,21 @@ def test_a_shard_takes_few_requests_however_many_inner_chunks_change(faults):
 
 def test_puts_are_as_many_at_once_as_the_budget_lets_through(faults):
     array = sync.create_array(s3(faults), "a", shape=(64,), dtype="u1", chunks=(1,), compressors=None)
-    faults.rule("bucket/a/c/*", method="PUT", delay=0.02)
-    faults.reset()
-    sync.write(array, np.arange(1, 65, dtype="u1"), max_requests=5)
-    assert faults.counters.peak_in_flight == 5
-    faults.reset()
-    sync.write(array, np.arange(2, 66, dtype="u1"))
-    assert faults.counters.peak_in_flight > 20
+
+    async def peak(first: int, **limit) -> int:
+        """Of the requests in flight, while the first 64, or as many as there may be, are not answered."""
+        faults.clear_rules()
+        faults.reset()
+        gate = faults.held("bucket/a/c/*", 64, method="PUT", delay=0.02)
+        writing = zarrs_c.write(array, np.arange(first, first + 64, dtype="u1"), **limit)
+        most = limit.get("max_requests", 64)
+        await asyncio.to_thread(faults.wait, lambda seen: seen.in_flight == most)
+        gate.open()
+        await writing
+        return faults.counters.peak_in_flight
+
+    assert run(peak(1, max_requests=5)) == 5
+    assert run(peak(2)) == 64
 
 
 # ==== Uploads in parts ====

@@ -95,6 +95,13 @@ class FaultServer:
     def gate(self) -> Gate:
         return Gate(self.loop)
 
+    def held(self, pattern: str, times: int, *, method: str | None = None, **later) -> Gate:
+        """Have the first requests that fit, so many, wait for the gate that is returned, and the rest do `later`."""
+        gate = self.gate()
+        self.rule(pattern, method=method, gate=gate, times=times)
+        self.rule(pattern, method=method, **later)
+        return gate
+
     def rule_for(self, method: str, path: str) -> Rule:
         return next((rule for rule in self.rules if rule.applies(method, path)), HONEST)
 

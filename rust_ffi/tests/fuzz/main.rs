@@ -15,7 +15,7 @@ use mutate::Random;
 use targets::{TARGETS, Target};
 
 /// What one input may take at the most, on a slow and busy machine.
-const SECONDS_EACH: u64 = 30;
+const SECONDS_EACH: u64 = 100;
 /// Address space that all inputs may need beyond what the test has at its start.
 const ROOM: u64 = 3 << 30;
 
