@@ -44,7 +44,9 @@ def folder_of_the_examples(tmp_path_factory):
 @pytest.mark.parametrize("program", blocks("python"))
 def test_python_programs_run_without_a_warning(program, folder_of_the_examples):
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(
+        command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
@@ -72,7 +74,9 @@ def test_c_programs_compile_and_run(program, folder_of_the_examples, tmp_path):
         check=True,
     )
     command = [tmp_path / "program"]
-    done = subprocess.run(command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(
+        command, cwd=folder_of_the_examples, capture_output=True, text=True, timeout=SECONDS
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ZRC_OK")
 
