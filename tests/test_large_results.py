@@ -11,6 +11,10 @@ import zarrs_c
 from zarrs_c import sync
 
 SHAPE, DTYPE = (66, 301, 467), "int16"  # 18.6 MB: results from 16 MiB on count as large
+BLOSC = {
+    "name": "blosc",
+    "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 2, "blocksize": 0},
+}
 KINDS = {
     "raw": {"codecs": [simple.LITTLE]},
     "raw transposed": {
@@ -18,13 +22,19 @@ KINDS = {
     },
     "zstd": {},
     "shards": {"shards": (66, 180, 240)},
+    # Small ones are decoded side by side.
+    "small raw": {"codecs": [simple.LITTLE]},
+    "small blosc": {"codecs": [simple.LITTLE, BLOSC]},
+    "small zstd in shards": {"shards": (66, 60, 192)},
+    "small raw in shards": {"shards": (66, 60, 192), "codecs": [simple.LITTLE]},
 }
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def large(request, tmp_path_factory):
     data = np.random.default_rng(0).integers(-30000, 30000, SHAPE).astype(DTYPE)
-    chunks = (33, 60, 80) if request.param == "shards" else (50, 100, 200)
+    small = request.param.startswith("small")
+    chunks = (33, 60, 80) if request.param == "shards" else (22, 60, 32) if small else (50, 100, 200)
     return simple.store(tmp_path_factory.mktemp("large") / "a", data, chunks, **KINDS[request.param])
 
 

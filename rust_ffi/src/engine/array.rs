@@ -242,6 +242,18 @@ impl Array {
         }
     }
 
+    /// Bytes of a row of a decoded chunk (of a sharded array: inner chunk), along the last dimension, where all chunks are
+    /// alike and decode to their elements in C order.
+    pub(super) fn row_bytes(&self) -> Option<u64> {
+        let codec = match &self.chunks {
+            Chunks::Plain { regular, .. } => regular.as_ref()?,
+            Chunks::Sharded { sharding, .. } => &sharding.inner,
+            Chunks::Unreadable => return None,
+        };
+        let row = codec.shape().last()?.checked_mul(self.dtype.itemsize as u64)?;
+        codec.is_c_order().then_some(row)
+    }
+
     /// Bytes of the largest decoded chunk (of a sharded array: inner chunk).
     pub(super) fn largest_chunk_bytes(&self) -> u64 {
         match self.chunk_bytes() {

@@ -68,7 +68,7 @@ impl Gatherer<'_> {
         old: &Old<'_>,
         pass: impl FnOnce(Option<&[u8]>) -> Result<T>,
     ) -> Result<T> {
-        scratch::with(|Scratch { encoded, elements, decoded }| {
+        scratch::with(|Scratch { encoded, elements, decoded, .. }| {
             let elements = match layout.contiguous(codec) {
                 // SAFETY: the caller of the write promises that the region's memory is valid, and left alone, until
                 // the completion, which comes after this call.

@@ -20,6 +20,7 @@ use super::region::{Access, Region};
 use super::runtime::Runtime;
 use super::shard::ShardLayout;
 use super::stats::Counter;
+use super::strip;
 
 /// How a read or a write is done.
 #[derive(Clone, Copy, Default)]
@@ -106,6 +107,8 @@ pub(super) struct RegionJob {
     pub(super) past_cache: bool,
     pub(super) options: IoOptions,
     pub(super) next: AtomicUsize,
+    /// So many of the plan's cells, one after another, are one unit of work; see [`strip`].
+    pub(super) strip: usize,
     /// Its place in the codec pool's queue.
     pub(super) lane: Arc<Lane>,
     /// Its place in line for the network.
@@ -272,6 +275,12 @@ impl RegionJob {
             Ending::Together(_) => bytes,
             Ending::Each(each) => bytes / each.len() as u64,
         }
+    }
+
+    /// How many inner chunks of a shard, of which `plan` says what is wanted, make a strip.
+    pub(super) fn strip_of(&self, array: &Array, plan: &Plan) -> usize {
+        let cells = plan.count().saturating_mul(self.plan.count());
+        strip::length(array, plan, cells, self.past_cache, &self.options, self.operation().live().config())
     }
 
     /// A stored object of the plan: its cell, and what each region takes from it.

@@ -137,6 +137,7 @@ impl Waiting {
             past_cache: false,
             options,
             next: AtomicUsize::new(0),
+            strip: 1,
             lane,
             turn: self.turn.clone(),
             ending: Ending::Each(each),

@@ -13,6 +13,7 @@ use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
 use super::stats::Counter;
+use super::strip::Strip;
 use crate::storage::{Backend, LocalFile, LocalStore};
 
 /// What holds no more than this is not counted, unless an operation has a budget of its own: all codec threads together
@@ -41,18 +42,26 @@ pub(super) fn read_object(
     cell: &[u64],
     pieces: &Pieces,
     done: impl Into<Arc<ObjectDone>>,
+    strip: &mut Strip<'_>,
 ) -> Result<()> {
     let array = job.array(pieces);
     let Backend::Local(store) = array.store().backend() else { unreachable!("the caller looked") };
     let key = array.chunk_key(cell);
     let read = match array.shard_layout(cell)? {
-        None => read_chunk(job, store, &key, cell, pieces),
+        None => read_chunk(job, store, &key, cell, pieces, strip),
         Some(layout) => read_shard(job, store, &key, &layout, pieces, done),
     };
     read.map_err(|error| error.with_key(array.store().url(), &key))
 }
 
-fn read_chunk(job: &RegionJob, store: &LocalStore, key: &str, cell: &[u64], pieces: &Pieces) -> Result<()> {
+fn read_chunk(
+    job: &RegionJob,
+    store: &LocalStore,
+    key: &str,
+    cell: &[u64],
+    pieces: &Pieces,
+    strip: &mut Strip<'_>,
+) -> Result<()> {
     let (layout, placer) = (job.layout(pieces), job.placer(pieces));
     let codec = job.array(pieces).chunk_codec(cell)?;
     placer.operation.count(Counter::Requests, 1);
@@ -61,7 +70,7 @@ fn read_chunk(job: &RegionJob, store: &LocalStore, key: &str, cell: &[u64], piec
         return Ok(());
     };
     file.check_size(codec.most_encoded())?;
-    placer.place_from(&codec, &layout, &file, 0..file.size())
+    placer.place_from(&codec, &layout, &file, 0..file.size(), strip)
 }
 
 /// Read a shard's index, then have its inner chunks read as work of their own.
@@ -82,13 +91,16 @@ fn read_shard(
     };
     operation.count(Counter::BytesFetched, layout.index_len());
     let index = read_index(&file, layout)?;
+    let array = job.array(pieces).clone();
+    let strip = job.strip_of(&array, &plan);
     let shard = ShardJob {
-        array: job.array(pieces).clone(),
+        array,
         key: key.into(),
         source: Source::File(file),
         index: Arc::new(index),
         plan,
         units: None,
+        strip,
         next: AtomicUsize::new(0),
         done: done.into(),
     };

@@ -50,6 +50,7 @@ pub mod shard_job;
 mod shared;
 pub mod stats;
 pub mod stream;
+mod strip;
 pub mod tasks;
 pub mod upstream;
 pub mod write;

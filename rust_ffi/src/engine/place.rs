@@ -15,6 +15,7 @@ use super::raw;
 use super::scatter::{self, Axis, Selection, c_strides};
 use super::scratch::{self, PageBuf, Scratch};
 use super::stats::Counter;
+use super::strip::Strip;
 use crate::storage::LocalFile;
 
 /// Where the pieces of one chunk go.
@@ -38,7 +39,7 @@ impl Layout<'_> {
     }
 
     /// What a piece is of its chunk, and how it is copied. `from` and `to` are the strides of both sides.
-    fn selection(&self, piece: &Piece, from: &[isize], to: &[isize]) -> Selection {
+    pub fn selection(&self, piece: &Piece, from: &[isize], to: &[isize]) -> Selection {
         let offset = piece.inner.iter().zip(from).map(|(axis, stride)| axis.start as isize * stride).sum();
         let axis = |d: usize| {
             let inner = piece.inner[d];
@@ -48,14 +49,17 @@ impl Layout<'_> {
         Selection { offset, axes, itemsize: self.itemsize, past_cache: self.past_cache }
     }
 
+    /// The only piece, when it is the whole chunk and the chunk decodes to its elements in C order.
+    pub fn whole(&self, codec: &ChunkCodec) -> Option<&Piece> {
+        let [piece] = &self.pieces[..] else { return None };
+        let mut axes = codec.shape().zip(&piece.inner);
+        let whole = axes.all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
+        (whole && codec.is_c_order()).then_some(piece)
+    }
+
     /// The caller's memory, when the chunk is wanted as a whole and lies there as it decodes.
     pub fn contiguous(&self, codec: &ChunkCodec) -> Option<*mut [u8]> {
-        let [piece] = &self.pieces[..] else { return None };
-        let whole =
-            codec.shape().zip(&piece.inner).all(|(n, axis)| axis.count == n && (axis.step == 1 || n == 1));
-        if !whole || !codec.is_c_order() {
-            return None;
-        }
+        let piece = self.whole(codec)?;
         let shape: Dims<u64> = codec.shape().collect();
         let wanted = c_strides(&shape, self.itemsize);
         let as_decoded = (0..shape.len()).all(|d| shape[d] == 1 || self.strides[0][d] == wanted[d]);
@@ -90,13 +94,14 @@ impl Placer<'_> {
         self.count_placed(layout);
     }
 
-    /// Read a chunk from `range` of a file and place it.
+    /// Read a chunk from `range` of a file and place it, or leave it in the strip.
     pub fn place_from(
         &self,
         codec: &ChunkCodec,
         layout: &Layout<'_>,
         file: &LocalFile,
         range: Range<u64>,
+        strip: &mut Strip<'_>,
     ) -> Result<()> {
         let len = range_len(&range)?;
         let raw = codec.is_raw() && len == codec.decoded_len() && !self.job.options.no_fast_path;
@@ -104,6 +109,14 @@ impl Placer<'_> {
             // SAFETY: the caller of the read promises that the region's memory is valid and ours until the
             // completion, which comes after this call; these bytes are one piece, and pieces are disjoint.
             file.read_at(unsafe { &mut *out }, range.start)?;
+            self.fetched(len as u64);
+            self.count(codec.decoded_len(), layout);
+            return Ok(());
+        }
+        if raw && let Some(out) = strip.room(codec, layout)? {
+            let _held = self.operation.live().bytes.hold(len as u64);
+            file.read_at(out, range.start)?;
+            strip.filled();
             self.fetched(len as u64);
             self.count(codec.decoded_len(), layout);
             return Ok(());
@@ -122,22 +135,26 @@ impl Placer<'_> {
         let _held = self.operation.live().bytes.hold((len + codec.decoded_len()) as u64);
         self.fetched(len as u64);
         scratch::with(|Scratch { encoded, decoded, .. }| {
-            self.place(codec, layout, read_range(file, range, encoded)?, decoded)
+            self.place(codec, layout, read_range(file, range, encoded)?, decoded, strip)
         })
     }
 
-    /// Decode a chunk and place it.
+    /// Decode a chunk and place it, or leave it in the strip.
     pub fn place(
         &self,
         codec: &ChunkCodec,
         layout: &Layout<'_>,
         encoded: &[u8],
         buffers: &mut [PageBuf; 2],
+        strip: &mut Strip<'_>,
     ) -> Result<()> {
         let (fast, mut decoded) = (!self.job.options.no_fast_path, codec.decoded_len());
         if let Some(out) = layout.contiguous(codec).filter(|_| fast) {
             // SAFETY: as in `place_from`.
             codec.decode_into(encoded, buffers, unsafe { &mut *out })?;
+        } else if fast && let Some(out) = strip.room(codec, layout)? {
+            codec.decode_into(encoded, buffers, out)?;
+            strip.filled();
         } else if let Some(strides) = codec.direct_strides().filter(|_| fast) {
             decoded = scatter_in_part(codec, strides, layout, encoded, buffers)?;
         } else {

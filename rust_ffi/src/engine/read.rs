@@ -16,6 +16,7 @@ use super::pages::{self, Pages};
 use super::pool::{Claim, Lane, Once, Work};
 use super::region::{Access, Region};
 use super::runtime::Runtime;
+use super::strip::{self, Strip};
 use super::{local, remote, stream};
 
 pub use super::job::{IoOptions, StatusSlots};
@@ -61,11 +62,17 @@ pub unsafe fn read(
         Arc::new(Turn::new(options.max_requests, options.max_bytes))
     };
     let lane = Arc::new(Lane::within(options.max_bytes));
-    let next = AtomicUsize::new(0);
-    let holds = local::memory_of_any(&placements, &options);
+    let array = placements.first().map(|placement| &placement.array);
+    let in_strips = array.filter(|array| !remote && array.inner_chunk_shape().is_none());
+    let config = operation.live().config();
+    let strip = in_strips.map_or(1, |array| strip::length(array, &plan, total, past_cache, &options, config));
+    let units = total.div_ceil(strip);
+    let more = in_strips.map_or(0, |array| strip::memory(array, strip));
+    let holds = local::memory_of_any(&placements, &options) + more;
     let ending = Ending::Together(completer);
+    let (own, next) = (lane.clone(), AtomicUsize::new(0));
     let job =
-        RegionJob { placements, plan, past_cache, options, next, lane: lane.clone(), turn, holds, ending };
+        RegionJob { placements, plan, past_cache, options, next, strip, lane: own, turn, holds, ending };
     if total == 0 {
         // Nothing to do, but even so the completion must not come inside of this call.
         pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
@@ -74,8 +81,8 @@ pub unsafe fn read(
     let job = Arc::new(job);
     let pages = Pages::new(&job, extents, io.is_none());
     match (io, pages) {
-        (None, None) => pool.submit(&lane, job, total),
-        (None, Some(pages)) => pool.submit(&lane, pages.clone(), pages.count() + total),
+        (None, None) => pool.submit(&lane, job, units),
+        (None, Some(pages)) => pool.submit(&lane, pages.clone(), pages.count() + units),
         (Some(io), pages) => {
             if let Some(pages) = pages {
                 // Made while the network is waited for.
@@ -89,16 +96,19 @@ pub unsafe fn read(
 
 impl Work for RegionJob {
     fn claim(&self) -> Option<Claim> {
-        let bytes = |unit| self.cost(self.object_bytes(unit));
-        claim(&self.next, self.plan.count(), bytes)
+        let bytes = |unit| self.cost(self.object_bytes(unit * self.strip)).saturating_mul(self.strip as u64);
+        claim(&self.next, self.plan.count().div_ceil(self.strip), bytes)
     }
 
-    /// Read an object that is a local file. Others come from the network, see [`remote`].
+    /// Read objects that are local files. Others come from the network, see [`remote`].
     fn run(self: Arc<Self>, unit: usize) {
-        let done = ObjectDone::new(&self);
-        let (cell, pieces) = self.object(unit);
-        let _done = self.until_done(&pieces);
-        self.guarded(&pieces, |pieces| local::read_object(&self, &cell, pieces, done));
+        let mut strip = Strip::new(self.operation(), &self.placements[0].array, self.strip);
+        for i in strip::cells(unit, self.strip, self.plan.count()) {
+            let done = ObjectDone::new(&self);
+            let (cell, pieces) = self.object(i);
+            let _done = self.until_done(&pieces);
+            self.guarded(&pieces, |pieces| local::read_object(&self, &cell, pieces, done, &mut strip));
+        }
     }
 
     fn holds(&self) -> u64 {

@@ -27,6 +27,7 @@ use super::scratch;
 use super::shard::{ShardIndex, ShardLayout};
 use super::shard_job::{ShardJob, Source};
 use super::stats::Counter;
+use super::strip::Strip;
 use crate::storage::{Backend, Fetched, Observer, RemoteStore, Want};
 
 /// Objects of one operation that are worked on at once, as a multiple of the requests in flight: enough that requests
@@ -110,7 +111,8 @@ impl Object {
     /// An object of a batch that has both kinds of stores.
     fn read_locally(&self) -> Result<()> {
         let (job, cell, done) = (self.job().clone(), self.cell.clone(), self.done.clone());
-        let read = move |pieces: &Pieces| super::local::read_object(&job, &cell, pieces, done);
+        let read =
+            move |pieces: &Pieces| super::local::read_object(&job, &cell, pieces, done, &mut Strip::none());
         let work = Once::new(self.guarded(read)).holding(self.job().holds);
         self.pool.submit(&self.job().lane, Arc::new(work), 1);
         Ok(())
@@ -140,6 +142,7 @@ impl Object {
                     &job.layout(pieces),
                     fetched.buffer.bytes(),
                     &mut scratch.decoded,
+                    &mut Strip::none(),
                 )
             };
             let url = job.array(pieces).store().url();
@@ -298,7 +301,7 @@ impl Object {
     ) {
         let array = self.job().array(&self.pieces).clone();
         let (next, done) = (AtomicUsize::new(0), self.done.clone());
-        let shard = ShardJob { array, key: key.into(), source, index, plan, units, next, done };
+        let shard = ShardJob { array, key: key.into(), source, index, plan, units, strip: 1, next, done };
         shard.submit(&self.pool);
     }
 

@@ -126,7 +126,9 @@ pub unsafe fn copy_large(
         Some(_) => 0,
         None => itemsize,
     };
-    if run_bytes >= stream::LEAST && past_cache {
+    // What lies side by side is written as one, wherever it comes from.
+    let side_by_side = axes.last().filter(|axis| axis.dst == run_bytes as isize).map_or(1, |axis| axis.count);
+    if run_bytes > 0 && run_bytes * side_by_side >= stream::LEAST && past_cache {
         // SAFETY: the caller's promise, for runs of elements that are contiguous on both sides.
         for_each_run(&axes, |s, d| unsafe { stream::run(src.offset(s), dst.offset(d), run_bytes) });
         stream::finish();

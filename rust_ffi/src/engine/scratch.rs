@@ -97,6 +97,8 @@ pub struct Scratch {
     pub elements: PageBuf,
     /// The outputs of bytes-to-bytes codecs, used in turn.
     pub decoded: [PageBuf; 2],
+    /// Chunks that lie side by side, see [`strip`](super::strip).
+    pub strip: PageBuf,
 }
 
 thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());

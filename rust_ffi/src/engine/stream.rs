@@ -6,6 +6,10 @@
 /// Runs shorter than this are not worth it: their lines are written in parts.
 pub const LEAST: usize = 128;
 
+/// Bytes of a line of the caches.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// Results from so many bytes on are not expected in a cache by whoever reads them.
 pub const LARGE: usize = 16 << 20;
 
@@ -17,8 +21,10 @@ pub const LARGE: usize = 16 << 20;
 pub unsafe fn run(src: *const u8, dst: *mut u8, len: usize) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
     const STEP: usize = size_of::<__m128i>();
-    let head = dst.align_offset(STEP).min(len);
-    let end = head + (len - head) / STEP * STEP;
+    // A line that gets stores of both kinds is the dearest: where there have to be ordinary ones, they take whole lines.
+    let whole = if (dst.addr() | len).is_multiple_of(STEP) { STEP } else { LINE };
+    let head = dst.align_offset(whole).min(len);
+    let end = head + (len - head) / whole * whole;
     // SAFETY: the caller's promise; every access lies within the run, and streaming stores begin at multiples of their
     // size. SSE2 is part of every x86-64.
     unsafe {

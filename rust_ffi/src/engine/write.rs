@@ -65,8 +65,9 @@ pub unsafe fn write(
     let next = AtomicUsize::new(0);
     let past_cache = false;
     let holds = 0; // its tasks wait for what they hold
-    let ending = Ending::Together(completer);
-    let job = Arc::new(RegionJob { placements, plan, past_cache, options, next, lane, turn, holds, ending });
+    let (ending, strip) = (Ending::Together(completer), 1);
+    let job = RegionJob { placements, plan, past_cache, options, next, strip, lane, turn, holds, ending };
+    let job = Arc::new(job);
     tasks.clone().spawn(0, write_objects(job, tasks, OBJECTS_AT_ONCE * at_once));
     Ok(operation)
 }
