@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import common  # noqa: E402
 import data  # noqa: E402
 import remote_peers  # noqa: E402
 from servers.caddy import Caddy  # noqa: E402
+from windows import Windows  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -257,13 +260,45 @@ def shards(options, folder: Path, results: dict) -> None:
         slow.stop()
 
 
-WORKS = {"cube": cube, "delay": delay, "small": small, "shards": shards}
+def windows(options, folder: Path, results: dict) -> None:
+    """Random windows out of a sharded raster, all at once, with and without 10 ms for each request."""
+    windows, out = Windows(folder, options.windows), np.empty(0)
+    peers = {peer.name: peer for peer in remote_peers.available(options.peers)}
+    slow = SlowServer(folder)
+    try:
+        for delay in (0.0, 0.01):
+            readers = {}
+            for name in {"zarrs_c", "tensorstore", "zarrista"} & peers.keys():
+                peers[name].open(slow.endpoint, windows.path.name, out)
+                readers |= getattr(windows, name)(peers[name].array)
+            slow.delay(delay)
+            seen: dict = {name: [] for name in readers}
+            counted = {name: partial(counted_by, slow, read, seen[name]) for name, read in readers.items()}
+            title = f"{windows.count:,} windows of 64² over HTTP, {delay * 1e3:.0f} ms a request"
+            found = common.take_turns(dict(sorted(counted.items())), options.runs)
+            common.table(title, found, "the best peer >= 1 x zarrs_c", "us a window", 1e6 / windows.count)
+            for name, requests in seen.items():
+                print(f"  {name:<28} {statistics.median(requests):.0f} requests")
+            results[title] = {name: [{"seconds": one} for one in times] for name, times in found.items()}
+    finally:
+        slow.stop()
+
+
+def counted_by(server: SlowServer, read, requests: list) -> float:
+    server.report()
+    seconds = read()
+    requests.append(server.report()["requests"])
+    return seconds
+
+
+WORKS = {"cube": cube, "delay": delay, "small": small, "shards": shards, "windows": windows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--side", type=int, default=1024, help="of the cube, a multiple of 16")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--windows", type=int, default=10_000)
     parser.add_argument("--only", nargs="*", choices=list(WORKS), default=list(WORKS))
     parser.add_argument("--peers", nargs="*", help="the first words of their names; zarrs_c is needed")
     parser.add_argument("--data", type=Path, default=ROOT / ".cache" / "benchmarks")

@@ -18,23 +18,13 @@ import local_peers
 import numpy as np
 from common import ROOT
 from local_peers import Tensorstore, Zarrs_c
+from windows import Windows, gathered
 
 ROWS, ROW_BYTES = 4000, 1024
 
 
 def chosen(options) -> list:
     return local_peers.available(options.peers)
-
-
-def gathered(start, count: int):
-    """Run `start(i)` for each i at once on one loop; the time without the loop's own."""
-
-    async def main():
-        begin = time.perf_counter()
-        await asyncio.gather(*[start(i) for i in range(count)])
-        return time.perf_counter() - begin
-
-    return asyncio.run(main())
 
 
 def rows(options) -> dict:
@@ -98,62 +88,16 @@ def rows(options) -> dict:
 
 def windows(options) -> dict:
     """10,000 random windows of 64 x 64 out of a sharded raster, all at once."""
-    import zarrs_c
-
-    side, count, size = 20_000, options.windows, 64
-    path = data.write_raster(options.data, side)
-    corners = np.random.default_rng(2).integers(0, side - size, (count, 2)).tolist()
-    places = [np.s_[y : y + size, x : x + size] for y, x in corners]
-    out, array = np.zeros((count, size, size), np.uint16), zarrs_c.sync.open_array(path)
-    parts, right = list(out), {}
-
-    def checked(read):
-        def one():
-            out.fill(0)
-            seconds = read()
-            np.testing.assert_array_equal(out, right.setdefault("all", out.copy()))
-            assert out.any()
-            return seconds
-
-        return one
-
-    async def call():
-        begin = time.perf_counter()
-        await zarrs_c.read_many([(part, array, place) for part, place in zip(parts, places, strict=True)])
-        return time.perf_counter() - begin
-
-    readers = {
-        Zarrs_c.name: checked(
-            lambda: gathered(lambda i: zarrs_c.read_into(parts[i], array, places[i]), count)
-        ),
-        "zarrs_c, one call": checked(lambda: asyncio.run(call())),
-    }
+    windows = Windows(options.data, options.windows)
     kinds = {kind.name: kind for kind in chosen(options)}
+    readers = windows.zarrs_c(Zarrs_c(windows.path).array)
     if Tensorstore.name in kinds:
-        import tensorstore as ts
-
-        peer, into = Tensorstore(path).array, ts.array(out)
-        readers[Tensorstore.name] = checked(lambda: gathered(lambda i: into[i].write(peer[places[i]]), count))
-
-        async def batch():
-            begin = time.perf_counter()
-            with ts.Batch() as all_of_them:
-                windows = [peer[place].read(batch=all_of_them) for place in places]
-            for i, window in enumerate(windows):
-                out[i] = await window
-            return time.perf_counter() - begin
-
-        readers["tensorstore, one batch"] = checked(lambda: asyncio.run(batch()))
+        readers |= windows.tensorstore(Tensorstore(windows.path).array)
     if "zarrista, async" in kinds:
-        zarrista = kinds["zarrista, async"](path).array
-
-        async def copied(i):
-            out[i] = (await zarrista.retrieve_array_subset(places[i])).to_numpy()
-
-        readers["zarrista, async"] = checked(lambda: gathered(copied, count))
-    title = f"{count:,} windows of {size}² out of a sharded raster of {side:,}²"
+        readers |= windows.zarrista(kinds["zarrista, async"](windows.path).array)
+    title = f"{windows.count:,} windows of 64² out of a sharded raster of 20,000²"
     results = common.take_turns(readers, options.runs)
-    common.table(title, results, "the best peer >= 2 x zarrs_c", "us a window", 1e6 / count)
+    common.table(title, results, "the best peer >= 2 x zarrs_c", "us a window", 1e6 / windows.count)
     return {title: results}
 
 
