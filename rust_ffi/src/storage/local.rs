@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 
 use crate::engine::error::{Error, Result, Status};
 
 /// A folder whose files are the values.
 pub struct LocalStore {
     pub(super) root: PathBuf,
+    /// Writers that keep losing their folder to those who prune: as long as there are any, nobody prunes.
+    pub(super) losing: AtomicUsize,
 }
 
 /// An open value.
@@ -20,7 +23,7 @@ pub struct LocalFile {
 
 impl LocalStore {
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, losing: AtomicUsize::new(0) }
     }
 
     /// Open the value of `key`; `None` when there is none.

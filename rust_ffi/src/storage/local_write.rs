@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::local::{LocalFile, LocalStore};
 use crate::engine::error::Result;
@@ -22,7 +22,7 @@ impl LocalStore {
     /// Set the value of `key` to the concatenation of `parts`. `sync`: it is on the disk when this returns.
     pub fn put(&self, key: &str, parts: &[Part<'_>], sync: bool) -> Result<()> {
         let path = self.root.join(key);
-        put(&path, parts, sync).map_err(|e| self.error(key, "write", &e))
+        put(&path, parts, sync, &self.losing).map_err(|e| self.error(key, "write", &e))
     }
 
     /// Remove the value of `key`, if there is one.
@@ -64,23 +64,25 @@ impl LocalStore {
 
     /// Remove the folders under `prefix` that hold nothing.
     pub fn prune(&self, prefix: &str) {
-        fn prune(folder: &Path) {
+        fn prune(folder: &Path, losing: &AtomicUsize) {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    prune(&entry.path());
-                    // Fails, as it should, where something is left.
-                    let _ = fs::remove_dir(entry.path());
+                    prune(&entry.path(), losing);
+                    if losing.load(Ordering::Relaxed) == 0 {
+                        // Fails, as it should, where something is left.
+                        let _ = fs::remove_dir(entry.path());
+                    }
                 }
             }
         }
-        prune(&self.root.join(prefix));
+        prune(&self.root.join(prefix), &self.losing);
     }
 }
 
-fn put(path: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<()> {
+fn put(path: &Path, parts: &[Part<'_>], sync: bool, losing: &AtomicUsize) -> io::Result<()> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let mut kept: Option<Temporary> = None;
-    in_folder(folder, || {
+    in_folder(folder, losing, || {
         // A nameless file is as good in a folder made again, which it needs for a moment only, however large it is.
         // One that has a name has gone with its folder.
         let complete = match kept.take().filter(|file| file.name.is_none()) {
@@ -93,13 +95,23 @@ fn put(path: &Path, parts: &[Part<'_>], sync: bool) -> io::Result<()> {
 }
 
 /// Make an entry of a folder, and the folder where it is missing: again when somebody prunes it in between.
-fn in_folder(folder: &Path, mut make: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+///
+/// Who has lost it some times keeps others of this process from it, by `losing`.
+fn in_folder(
+    folder: &Path,
+    losing: &AtomicUsize,
+    mut make: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     /// How often somebody may have removed the folder. Nobody is that unlucky: then it is something else.
     const GONE: usize = 10_000;
+    const SOME: usize = 20;
     /// How often in a row it may be there again already, as another writer has made it.
     const THERE: usize = 100;
-    let mut there = 0;
-    for _ in 0..GONE {
+    let (mut there, mut _losing) = (0, None);
+    for lost in 0..GONE {
+        if lost == SOME {
+            _losing = Some(Losing::new(losing));
+        }
         match make() {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             // What ext4 says of a nameless file in a folder that has just gone.
@@ -117,6 +129,22 @@ fn in_folder(folder: &Path, mut make: impl FnMut() -> io::Result<()>) -> io::Res
         }
     }
     make()
+}
+
+/// Is counted as long as it lives.
+struct Losing<'a>(&'a AtomicUsize);
+
+impl<'a> Losing<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Losing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Some bytes of a value that is written.
@@ -349,7 +377,7 @@ mod tests {
     fn a_folder_may_be_pruned_a_thousand_times_in_front_of_a_value() {
         let root = tempfile::tempdir().unwrap();
         let (folder, mut pruned) = (root.path().join("a/c"), 0);
-        in_folder(&folder, || {
+        in_folder(&folder, &AtomicUsize::new(0), || {
             if fs::remove_dir(&folder).is_ok() {
                 pruned += 1;
             }
@@ -360,6 +388,23 @@ mod tests {
         })
         .unwrap();
         assert!(pruned == 1000 && folder.join("0").is_file());
+    }
+
+    #[test]
+    fn who_prunes_gives_way_to_a_writer_that_keeps_losing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(root.path().to_owned());
+        let (folder, mut tries) = (root.path().join("a/c"), 0);
+        in_folder(&folder, &store.losing, || {
+            tries += 1;
+            store.prune("");
+            File::create(folder.join("0")).map(drop)
+        })
+        .unwrap();
+        assert!(tries < 30, "{tries} tries");
+        store.delete("a/c/0", false).unwrap();
+        store.prune("");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -384,7 +429,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for error in [libc::ENOENT, libc::EPERM] {
             let mut tries = 0;
-            let made = in_folder(root.path(), || {
+            let made = in_folder(root.path(), &AtomicUsize::new(0), || {
                 tries += 1;
                 Err(io::Error::from_raw_os_error(error))
             });
