@@ -1,5 +1,5 @@
 //! What reads and writes are made of: [`RegionJob`], the regions under way, with one unit for each stored object (chunk or
-//! shard) that they touch.
+//! shard) that they touch, or for some small chunks side by side.
 
 use std::pin::pin;
 use std::sync::Arc;
