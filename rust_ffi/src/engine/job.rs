@@ -279,6 +279,9 @@ impl RegionJob {
 
     /// How many inner chunks of a shard, of which `plan` says what is wanted, make a strip.
     pub(super) fn strip_of(&self, array: &Array, plan: &Plan) -> usize {
+        if !self.is_of_one() {
+            return 1; // each operation's memory is let go by itself, before a strip is written
+        }
         let cells = plan.count().saturating_mul(self.plan.count());
         strip::length(array, plan, cells, self.past_cache, &self.options, self.operation().live().config())
     }

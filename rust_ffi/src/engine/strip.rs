@@ -76,7 +76,7 @@ struct There {
 }
 
 impl<'a> Strip<'a> {
-    /// For up to `most` chunks of `array`.
+    /// For up to `most` chunks of `array`, read for one operation, whose memory is let go with the job.
     pub fn new(operation: &'a Operation, array: &Array, most: usize) -> Self {
         if most < 2 {
             return Self::none();
