@@ -19,6 +19,9 @@ use super::{local, remote};
 /// Bytes that a small read decodes at the most, about.
 const SMALL: u64 = 4 << 20;
 
+/// Objects that a small read touches at the most: those of one that has more would keep the others waiting.
+const FEW: u64 = 64;
+
 /// A read of one region.
 pub(super) struct Read {
     placement: Placement,
@@ -59,7 +62,7 @@ pub(super) fn is_small(placements: &[Placement], plan: &Plan, options: &IoOption
         None => Some(target.cells.count()),
     };
     let bytes = chunks.and_then(|n| n.checked_mul(placement.array.largest_chunk_bytes()));
-    options.are_default() && bytes.is_some_and(|bytes| bytes <= SMALL)
+    options.are_default() && target.cells.count() <= FEW && bytes.is_some_and(|bytes| bytes <= SMALL)
 }
 
 impl Read {
