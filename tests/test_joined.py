@@ -108,7 +108,9 @@ def test_a_broken_chunk_fails_those_that_touch_it(stored):
         for place, result in zip(places, results, strict=True):
             if isinstance(result, zarrs_c.CodecError):
                 y, x = place
-                assert y.stop > chunk[0] and y.start < 2 * chunk[0] and x.start < chunk[1], place
+                assert y.stop > chunk[0], place
+                assert y.start < 2 * chunk[0], place
+                assert x.start < chunk[1], place
                 assert "c/1/0" in str(result)
                 assert "region" not in str(result)
                 failed += 1

@@ -13,7 +13,10 @@ from helpers.running import python
 
 from zarrs_c import sync
 
-SHAPE, CHUNKS = (128, 256, 130), (32, 32, 16)  # 17 MB of float32 in chunks of 64 KB, the last of a row cut off
+SHAPE, CHUNKS = (
+    (128, 256, 130),
+    (32, 32, 16),
+)  # 17 MB of float32 in chunks of 64 KB, the last of a row cut off
 CHUNK = 4 * int(np.prod(CHUNKS))
 
 

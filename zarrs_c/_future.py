@@ -27,8 +27,8 @@ class ReadFuture(asyncio.Future):
         return True
 
     def stats(self):
-        """What the read has done, so far or in all: an `OpStats`. What it shared with other small reads that waited at the
-        same time is counted for one of them."""
+        """What the read has done, so far or in all: an `OpStats`. What it shared with other small reads that waited at
+        the same time is counted for one of them."""
         return figures_of(self._pending, self._figures).stats()
 
     def _progress(self):
