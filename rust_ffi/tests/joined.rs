@@ -15,11 +15,18 @@ use zarrs_c::engine::region::Region;
 use zarrs_c::engine::runtime::Runtime;
 use zarrs_c::engine::stats::Counter;
 
-/// Keep the only codec thread busy until what is returned is dropped.
+/// Keep the only codec thread busy until what is returned is dropped, and let something wait for it.
 fn busy(runtime: &Runtime) -> Sender<()> {
     let (gate, wait) = channel::<()>();
-    let hold = Once::new(move || assert!(wait.recv().is_err()));
-    runtime.live().pool().unwrap().submit(&Arc::default(), Arc::new(hold), 1);
+    let (begun, begins) = channel();
+    let hold = move || {
+        begun.send(()).unwrap();
+        assert!(wait.recv().is_err());
+    };
+    let pool = runtime.live().pool().unwrap();
+    pool.submit(&Arc::default(), Arc::new(Once::new(hold)), 1);
+    begins.recv().unwrap();
+    pool.submit(&Arc::default(), Arc::new(Once::new(|| ())), 1);
     gate
 }
 

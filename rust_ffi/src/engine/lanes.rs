@@ -196,6 +196,11 @@ impl Queue {
         self.short.front().is_some_and(|lane| self.room.has(lane.0.lock().unwrap().holds()))
     }
 
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.short.is_empty()
+    }
+
     /// Whether a worker would find a unit, as far as a look at the first lanes tells.
     pub fn is_ready(&self) -> bool {
         let has_room = |lane: &Arc<Lane>| {

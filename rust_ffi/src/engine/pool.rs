@@ -127,9 +127,10 @@ impl CodecPool {
         self.keeper.rest(self);
     }
 
-    /// Whether all workers have something to do.
-    pub fn is_full(&self) -> bool {
-        self.queue.lock().unwrap().workers == self.size
+    /// Whether work waits while all workers have something to do.
+    pub fn is_behind(&self) -> bool {
+        let queue = self.queue.lock().unwrap();
+        queue.workers == self.size && !queue.is_empty()
     }
 
     /// Whether no worker has anything to do.

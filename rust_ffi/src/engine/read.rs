@@ -48,7 +48,7 @@ pub unsafe fn read(
     operation.objects_total.store(total as u64, Ordering::Relaxed);
     let joining = &operation.live().joining;
     let is_small = total > 0 && joined::is_small(&placements, &plan, &options);
-    if is_small && io.as_ref().map_or_else(|| pool.is_full(), |_| joining.turn().is_taken()) {
+    if is_small && io.as_ref().map_or_else(|| pool.is_behind(), |_| joining.turn().is_taken()) {
         let read = joined::Read::new(placements, plan, completer);
         match io {
             None => joining.push(read, &pool),
