@@ -119,3 +119,33 @@ def test_a_broken_chunk_fails_those_that_touch_it(stored):
         assert failed > 0
 
     run(main())
+
+
+def test_a_request_that_fails_fails_those_that_want_what_it_was_for(faults, tmp_path):
+    """Of one shard, whose other inner chunks are none of its business."""
+    far = helpers.sharded_rows(tmp_path / "far", shards=1, inner=16, inner_bytes=300_000)
+    array = sync.open_array(helpers.serve(faults, far, "a"))
+    helpers.one_row_chunks(faults, "others", 100)
+    others = sync.open_array(faults.url("others"))
+    sync.read(array, 5)  # the shard's index is kept
+
+    async def main():
+        gate = faults.gate()
+        faults.rule("others/c/*", gate=gate)
+        long = zarrs_c.read(others)
+        await asyncio.to_thread(faults.wait, lambda seen: seen.in_flight == 64)
+        faults.rule("a/c/*", status=403, skip=1, times=1)  # the first read asks alone
+        rows = [0, 12] * 20
+        reads = [zarrs_c.read(array, np.s_[rows[0], :100])]
+        await asyncio.sleep(0.05)  # it waits for a request, and the others for it
+        reads += [zarrs_c.read(array, np.s_[row, :100]) for row in rows[1:]]
+        gate.open()
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        await long
+        failed = {row for row, result in zip(rows, results, strict=True) if isinstance(result, zarrs_c.Error)}
+        assert len(failed) == 1
+        for row, result in zip(rows, results, strict=True):
+            if row not in failed:
+                np.testing.assert_array_equal(result, far.data[row, :100])
+
+    run(main())

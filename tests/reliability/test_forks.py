@@ -213,9 +213,10 @@ def test_processes_share_no_connection(bridge, faults):
     assert done.stdout == "well\n"
     seen = faults.counters.log
     assert {one.status for one in seen if not one.aborted} == {200, 404}  # 404: there is no .zarray
-    # 2 + 3 x 60 chunks in the parent and so many in each of five children: no read is made twice, none is lost.
+    # 60 chunks 2 + 3 + 1 times in the parent and once in each of five children: no read is made twice, none is lost.
+    # The three are made at once, of the same rows, and may be joined.
     chunks = faults.counters.of("a/c/*")
-    assert len(chunks) == 60 * (2 + 3 + 4 + 1 + 1)
+    assert 60 * (2 + 1 + 1 + 5) <= len(chunks) <= 60 * (2 + 3 + 1 + 5)
 
 
 LOADER = """

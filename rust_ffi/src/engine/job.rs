@@ -231,7 +231,7 @@ impl RegionJob {
         pieces.iter().for_each(|piece| self.fail(piece.region, error.clone()));
     }
 
-    fn fail(&self, region: u32, error: Error) {
+    pub(super) fn fail(&self, region: u32, error: Error) {
         let status = error.status as i32;
         let failure = &self.placements[region as usize].failure;
         let _ = failure.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Small reads that come while others keep the codec pool, or the network, busy. Those that wait together become one job, so
 //! that what several of them want of a chunk is read and decoded once. Each still ends by itself, as soon as all of its pieces
-//! are placed, or as it is cancelled.
+//! are placed (of a shard on a server: once all that the job wants of the shard has come), or as it is cancelled.
 //!
 //! Nothing is read for a job before all of its reads have been submitted: each finds what was stored before it began.
 

@@ -261,11 +261,28 @@ impl Object {
         }
         let config = live.config();
         let merged = merge(wanted, config.range_gap, config.range_cap);
-        let fetches = merged.into_iter().map(|merged| {
-            let units = merged.parts.into_iter().map(|(_, unit)| unit).collect();
-            self.read_range(store, key, &cached, index.clone(), plan.clone(), merged.range, units)
+        let fetches = merged.into_iter().map(async |merged| {
+            let units: Vec<_> = merged.parts.into_iter().map(|(_, unit)| unit).collect();
+            let (index, own) = (index.clone(), units.clone());
+            match self.read_range(store, key, &cached, index, plan.clone(), merged.range, own).await {
+                Err(ShardError::Other(error)) => {
+                    self.fail_units(key, plan, &units, error);
+                    Ok(())
+                }
+                read => read,
+            }
         });
         futures_util::future::try_join_all(fetches).await.map(drop)
+    }
+
+    /// Fail the regions that want some of these inner chunks: others of the shard have nothing to do with it.
+    fn fail_units(&self, key: &str, plan: &Plan, units: &[usize], error: Error) {
+        let job = self.job();
+        let error = error.with_key(job.array(&self.pieces).store().url(), key);
+        let mut regions: Vec<_> = units.iter().flat_map(|unit| plan.regions(*unit)).collect();
+        regions.sort_unstable();
+        regions.dedup();
+        regions.into_iter().for_each(|region| job.fail(region, error.clone()));
     }
 
     #[expect(clippy::too_many_arguments, reason = "one range of one shard, nothing of which is optional")]
