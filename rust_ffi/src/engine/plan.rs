@@ -248,8 +248,7 @@ impl Plan {
     /// How many cells lie side by side along the last dimension, one after another in the plan; 1 where several regions
     /// are planned together.
     pub fn row(&self) -> u64 {
-        let [target] = &self.targets[..] else { return 1 };
-        target.cells.cells.last().map_or(1, AxisCells::count)
+        self.one().and_then(|target| target.cells.cells.last()).map_or(1, AxisCells::count)
     }
 
     /// Whether all that is wanted of a cell is one piece.

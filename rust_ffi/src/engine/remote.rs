@@ -279,10 +279,8 @@ impl Object {
     fn fail_units(&self, key: &str, plan: &Plan, units: &[usize], error: Error) {
         let job = self.job();
         let error = error.with_key(job.array(&self.pieces).store().url(), key);
-        let mut regions: Vec<_> = units.iter().flat_map(|unit| plan.regions(*unit)).collect();
-        regions.sort_unstable();
-        regions.dedup();
-        regions.into_iter().for_each(|region| job.fail(region, error.clone()));
+        let regions = units.iter().flat_map(|unit| plan.regions(*unit));
+        regions.for_each(|region| job.fail(region, error.clone()));
     }
 
     #[expect(clippy::too_many_arguments, reason = "one range of one shard, nothing of which is optional")]

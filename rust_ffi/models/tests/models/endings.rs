@@ -2,46 +2,19 @@
 
 use std::sync::Arc;
 
-use shuttle::sync::Mutex;
-use shuttle::sync::atomic::{AtomicUsize, Ordering};
+use shuttle::sync::atomic::Ordering;
 use shuttle::thread;
 
 use zarrs_c_models::engine::ending::{Ending, OwnEnding};
 use zarrs_c_models::engine::error::Status;
-use zarrs_c_models::engine::operation::{Completion, Operation};
+use zarrs_c_models::engine::operation::Operation;
 use zarrs_c_models::engine::runtime::Live;
 
+use super::operations::{Memory, begin, only_completion};
 use super::{far_off, in_many_schedules, live};
 
-/// The memory of an operation, and what has happened to it.
-#[derive(Default)]
-struct Memory {
-    at_work: AtomicUsize,
-    placed: AtomicUsize,
-    completions: Mutex<Vec<Completion>>,
-}
-
-impl Memory {
-    fn place(&self) {
-        self.at_work.fetch_add(1, Ordering::SeqCst);
-        self.placed.fetch_add(1, Ordering::SeqCst);
-        self.at_work.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn only_completion(&self) -> Completion {
-        let mut completions = self.completions.lock().unwrap();
-        assert_eq!(completions.len(), 1, "completions");
-        completions.pop().unwrap()
-    }
-}
-
 fn start(live: &Arc<Live>, memory: &Arc<Memory>, pieces: u64) -> (Arc<Operation>, Arc<OwnEnding>) {
-    let seen = memory.clone();
-    let on_complete = move |completion| {
-        assert_eq!(seen.at_work.load(Ordering::SeqCst), 0, "completed while somebody was at the memory");
-        seen.completions.lock().unwrap().push(completion);
-    };
-    let (operation, completer) = Operation::start(live.clone(), Some(Box::new(on_complete))).unwrap();
+    let (operation, completer) = begin(live, memory).unwrap();
     (operation, Arc::new(OwnEnding::new(completer, pieces)))
 }
 
@@ -75,8 +48,8 @@ fn each_completes_once_after_its_last_piece() {
         [0, 1].into_iter().for_each(|region| ending.done(region));
         operations.iter().for_each(|operation| operation.wait_only(None).unwrap());
         for (memory, pieces) in memories.iter().zip([3, 1]) {
-            assert!(memory.only_completion().result.is_ok());
-            assert_eq!(memory.placed.load(Ordering::SeqCst), pieces);
+            assert!(only_completion(memory).result.is_ok());
+            assert_eq!(memory.done.load(Ordering::SeqCst), pieces);
         }
         shard.join().unwrap();
         live.shutdown(far_off()).unwrap();
@@ -102,7 +75,7 @@ fn who_is_cancelled_ends_when_nobody_is_at_its_memory() {
         ending.close();
         // Though one piece is never done.
         operation.wait_only(None).unwrap();
-        let Err(error) = memory.only_completion().result else { panic!("it is not whole") };
+        let Err(error) = only_completion(&memory).result else { panic!("it is not whole") };
         assert_eq!(error.status, Status::Cancelled);
         assert!(!ending.enter());
         pieces.into_iter().for_each(|piece| piece.join().unwrap());
@@ -120,9 +93,9 @@ fn what_is_lost_is_told() {
         ending.done(1);
         drop(ending);
         operations.iter().for_each(|operation| operation.wait_only(None).unwrap());
-        let Err(error) = memories[0].only_completion().result else { panic!("a lost piece is not told") };
+        let Err(error) = only_completion(&memories[0]).result else { panic!("a lost piece is not told") };
         assert_eq!(error.status, Status::Panic);
-        assert!(memories[1].only_completion().result.is_ok());
+        assert!(only_completion(&memories[1]).result.is_ok());
         lost.join().unwrap();
         live.shutdown(far_off()).unwrap();
     });

@@ -16,31 +16,39 @@ const JOBS: usize = 2;
 
 /// The caller's memory, and what has happened to it.
 #[derive(Default)]
-struct Memory {
+pub struct Memory {
     at_work: AtomicUsize,
-    done: AtomicUsize,
+    pub done: AtomicUsize,
     completions: Mutex<Vec<Completion>>,
 }
 
 impl Memory {
     fn job(&self, completer: &Completer) {
-        if completer.operation().skip() {
-            return;
+        if !completer.operation().skip() {
+            self.place();
         }
+    }
+
+    /// A piece is placed.
+    pub fn place(&self) {
         self.at_work.fetch_add(1, Ordering::SeqCst);
         self.done.fetch_add(1, Ordering::SeqCst);
         self.at_work.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn start(live: &Arc<Live>, memory: &Arc<Memory>) -> Option<(Arc<Operation>, Arc<Completer>)> {
+/// Start an operation on `memory`.
+pub fn begin(live: &Arc<Live>, memory: &Arc<Memory>) -> Option<(Arc<Operation>, Completer)> {
     let seen = memory.clone();
     let on_complete = move |completion| {
         assert_eq!(seen.at_work.load(Ordering::SeqCst), 0, "completed while a job was at the memory");
         seen.completions.lock().unwrap().push(completion);
     };
-    let (operation, completer) = Operation::start(live.clone(), Some(Box::new(on_complete))).ok()?;
-    Some((operation, Arc::new(completer)))
+    Operation::start(live.clone(), Some(Box::new(on_complete))).ok()
+}
+
+fn start(live: &Arc<Live>, memory: &Arc<Memory>) -> Option<(Arc<Operation>, Arc<Completer>)> {
+    begin(live, memory).map(|(operation, completer)| (operation, Arc::new(completer)))
 }
 
 fn spawn_jobs(memory: &Arc<Memory>, completer: Arc<Completer>) -> Vec<thread::JoinHandle<()>> {
@@ -51,7 +59,7 @@ fn spawn_jobs(memory: &Arc<Memory>, completer: Arc<Completer>) -> Vec<thread::Jo
     (0..JOBS).map(spawn).collect()
 }
 
-fn only_completion(memory: &Memory) -> Completion {
+pub fn only_completion(memory: &Memory) -> Completion {
     let mut completions = memory.completions.lock().unwrap();
     assert_eq!(completions.len(), 1, "completions");
     completions.pop().unwrap()
