@@ -121,11 +121,11 @@ fuzz-corpus: tools $(VENV)/.group-build ## make what `make fuzz-coverage` has fo
 	  $(PY) scripts/fuzz_corpus.py $$target $$least || exit 1; done
 
 memcheck: tools $(VENV)/.group-build ## the hostile chunks under valgrind, the C libraries' decoders included
-	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \
+	ZARRS_C_SYSTEM_ALLOCATOR=1 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" \
 	  $(CARGO) test --release --locked --test hostile -- --test-threads=1
 
 asan: tools $(VENV)/.group-build ## reads, writes and hostile chunks under AddressSanitizer; needs a nightly toolchain
-	RUSTFLAGS=-Zsanitizer=address LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan-suppress.txt \
+	ZARRS_C_SYSTEM_ALLOCATOR=1 RUSTFLAGS=-Zsanitizer=address LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan-suppress.txt \
 	  $(CARGO) +nightly test --release --locked --target $$(rustc -vV | sed -n 's/^host: //p') \
 	  --test reads --test writes --test hostile
 

@@ -16,6 +16,7 @@ use crate::abi::{
     zrc_queue, zrc_queue_complete, zrc_queue_drain, zrc_queue_new, zrc_queue_release, zrc_queue_wait,
 };
 use crate::abi::{zrc_read, zrc_read_async, zrc_region};
+use crate::allocator;
 use crate::engine::array::Array;
 use crate::engine::read::IoOptions;
 use crate::engine::region::Region;
@@ -235,5 +236,21 @@ fn a_chunk_that_lies_in_memory_as_it_decodes_is_decoded_there() {
         caller.read(&array, 1, false, false);
         // One page for the chunk as it is stored; none for a copy of what it decodes to.
         assert_eq!(scratch::kept(), 4096);
+    });
+}
+
+#[test]
+fn no_block_is_kept_where_the_environment_says_so() {
+    alone("no_block_is_kept_where_the_environment_says_so", || {
+        for (system, keeps) in [("0", true), ("1", false)] {
+            // SAFETY: no other thread looks at the environment: the runtime of the round before has none any more.
+            unsafe { std::env::set_var("ZARRS_C_SYSTEM_ALLOCATOR", system) };
+            let mut caller = Caller::new();
+            allocator::give_back();
+            let array = array(&caller.runtime, "memory://kept", false);
+            caller.read(&array, 1, false, true);
+            caller.runtime.shutdown(Duration::from_secs(60)).unwrap();
+            assert_eq!(allocator::kept() > 0, keeps);
+        }
     });
 }

@@ -1,8 +1,13 @@
-//! The library's allocator: the system's, with large blocks kept for the next request.
+//! The library's allocator: the system's, with two kinds of blocks kept for the next request.
 //!
-//! The system gives large blocks back at once, and fresh ones cost a page fault for every page that is touched: for what
-//! comes from the network and for codecs' temporaries that is more than the work itself. It is private to the library:
-//! the host's allocator and its settings stay as they are.
+//! The system gives **large** blocks back at once, and fresh ones cost a page fault for every page that is touched: for what
+//! comes from the network and for codecs' temporaries that is more than the work itself.
+//!
+//! Of a **small** read, a few blocks of some hundred bytes are asked for by the thread that submits and given back by the
+//! one that decodes. The C library takes the lock of the former's memory for both, and sleeps when another has it: on a
+//! virtual machine that takes several times as long as the read.
+//!
+//! It is private to the library: the host's allocator and its settings stay as they are.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -10,33 +15,45 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[global_allocator]
-static ALLOCATOR: KeepLarge = KeepLarge { busy: AtomicBool::new(false), kept: UnsafeCell::new(Kept::new()) };
+static ALLOCATOR: Keep = Keep {
+    small: Shelf::new(Sizes { above: 128, most: 1 << 10 }, 256 << 10),
+    large: Shelf::new(Sizes { above: 32 << 10, most: 64 << 20 }, 64 << 20),
+};
 
-/// Blocks above this are kept...
-const LARGE: usize = 32 << 10;
-/// ...unless they are above this.
-const HUGE: usize = 64 << 20;
-/// The most bytes that lie kept at any time.
-const MOST: usize = 64 << 20;
 /// The system aligns blocks so without being asked.
 const ALIGN: usize = 16;
-/// Four sizes from each power of two to the next.
-const SIZES: usize = 4 * (HUGE.trailing_zeros() - LARGE.trailing_zeros()) as usize;
+/// Four sizes from each power of two to the next, from 32 KiB to 64 MiB.
+const LISTS: usize = 4 * 11;
 
-/// Bytes that lie kept; nothing when another thread is at them.
+/// For valgrind and sanitizers, which do not notice when a kept block is used.
+const SWITCH: &str = "ZARRS_C_SYSTEM_ALLOCATOR";
+static OFF: AtomicBool = AtomicBool::new(false);
+
+/// Keep no blocks if the environment says so. Those that are kept already are handed out or given back as ever.
+pub fn configure() {
+    OFF.store(std::env::var_os(SWITCH).is_some_and(|value| value != "0"), Ordering::Relaxed);
+}
+
+/// Bytes that lie kept, but for those that another thread is at.
 pub fn kept() -> usize {
-    ALLOCATOR.with_kept(|kept| kept.bytes).unwrap_or(0)
+    ALLOCATOR.shelves().into_iter().filter_map(|shelf| shelf.with_kept(|kept| kept.bytes)).sum()
 }
 
 /// Give the kept blocks back to the system, unless another thread is at them.
 pub fn give_back() {
-    while let Some(Some((block, size))) = ALLOCATOR.with_kept(Kept::take_any) {
-        // SAFETY: kept blocks were allocated with the layout of their size, and this one is ours now.
-        unsafe { System.dealloc(block, size.layout()) };
-    }
+    ALLOCATOR.shelves().into_iter().for_each(Shelf::give_back);
 }
 
-struct KeepLarge {
+struct Keep {
+    small: Shelf,
+    large: Shelf,
+}
+
+/// Where blocks lie kept.
+struct Shelf {
+    sizes: Sizes,
+    /// The most bytes at any time.
+    most: usize,
     /// Guards `kept`. Never waited for, so that nothing hangs in a child that was forked while it was taken.
     busy: AtomicBool,
     kept: UnsafeCell<Kept>,
@@ -44,18 +61,14 @@ struct KeepLarge {
 
 struct Kept {
     /// A list of free blocks of each size, linked through their first word.
-    heads: [*mut u8; SIZES],
+    heads: [*mut u8; LISTS],
     bytes: usize,
 }
 
 // SAFETY: `kept` is only touched by whoever has set `busy`.
-unsafe impl Sync for KeepLarge {}
+unsafe impl Sync for Shelf {}
 
 impl Kept {
-    const fn new() -> Self {
-        Self { heads: [ptr::null_mut(); SIZES], bytes: 0 }
-    }
-
     fn take(&mut self, size: Size) -> Option<*mut u8> {
         let block = self.heads[size.index];
         if block.is_null() {
@@ -67,25 +80,87 @@ impl Kept {
         Some(block)
     }
 
-    fn take_any(&mut self) -> Option<(*mut u8, Size)> {
-        let index = self.heads.iter().position(|head| !head.is_null())?;
-        let size = Size::at(index);
-        self.take(size).map(|block| (block, size))
-    }
-
-    fn keep(&mut self, block: *mut u8, size: Size) -> bool {
-        if self.bytes + size.bytes > MOST {
-            return false;
-        }
+    fn keep(&mut self, block: *mut u8, size: Size) {
         // SAFETY: the block was given back, is large enough for a pointer and aligned for one.
         unsafe { block.cast::<*mut u8>().write(self.heads[size.index]) };
         self.heads[size.index] = block;
         self.bytes += size.bytes;
-        true
     }
 }
 
-/// A size that blocks are rounded up to.
+impl Shelf {
+    const fn new(sizes: Sizes, most: usize) -> Self {
+        let kept = Kept { heads: [ptr::null_mut(); LISTS], bytes: 0 };
+        Self { sizes, most, busy: AtomicBool::new(false), kept: UnsafeCell::new(kept) }
+    }
+
+    /// `None` when another thread is at it.
+    fn with_kept<T>(&self, f: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+        // Who looks first does not take the line from whoever is at it.
+        if self.busy.load(Ordering::Relaxed) || self.busy.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: `busy` was free and is ours now.
+        let result = f(unsafe { &mut *self.kept.get() });
+        self.busy.store(false, Ordering::Release);
+        Some(result)
+    }
+
+    fn take(&self, size: Size) -> Option<*mut u8> {
+        self.with_kept(|kept| kept.take(size)).flatten()
+    }
+
+    /// False when there is no room, or another thread is at it: the block stays the caller's.
+    fn keep(&self, block: *mut u8, size: Size) -> bool {
+        let keep = |kept: &mut Kept| {
+            let has_room = kept.bytes + size.bytes <= self.most;
+            if has_room {
+                kept.keep(block, size);
+            }
+            has_room
+        };
+        !OFF.load(Ordering::Relaxed) && self.with_kept(keep) == Some(true)
+    }
+
+    fn give_back(&self) {
+        let take_any = |kept: &mut Kept| {
+            let index = kept.heads.iter().position(|head| !head.is_null())?;
+            let size = self.sizes.at(index);
+            kept.take(size).map(|block| (block, size))
+        };
+        while let Some(Some((block, size))) = self.with_kept(take_any) {
+            // SAFETY: kept blocks were allocated with the layout of their size, and this one is ours now.
+            unsafe { System.dealloc(block, size.layout()) };
+        }
+    }
+}
+
+/// Sizes that blocks are rounded up to: above a power of two, and at most another.
+struct Sizes {
+    above: usize,
+    most: usize,
+}
+
+impl Sizes {
+    /// `None` for others.
+    fn of(&self, layout: Layout) -> Option<Size> {
+        if layout.size() <= self.above || layout.size() > self.most || layout.align() > ALIGN {
+            return None;
+        }
+        let power = layout.size().next_power_of_two();
+        let step = power / 8;
+        let bytes = layout.size().next_multiple_of(step);
+        let doubling = (power.trailing_zeros() - self.above.trailing_zeros() - 1) as usize;
+        Some(Size { index: 4 * doubling + (bytes - power / 2) / step - 1, bytes })
+    }
+
+    /// The size whose list is the `index`th.
+    fn at(&self, index: usize) -> Size {
+        let half = self.above << (index / 4);
+        Size { index, bytes: half + half / 4 * (index % 4 + 1) }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Size {
     index: usize,
@@ -93,77 +168,55 @@ struct Size {
 }
 
 impl Size {
-    /// `None` for blocks that are not kept.
-    fn of(layout: Layout) -> Option<Self> {
-        if layout.size() <= LARGE || layout.size() > HUGE || layout.align() > ALIGN {
-            return None;
-        }
-        let power = layout.size().next_power_of_two();
-        let step = power / 8;
-        let bytes = layout.size().next_multiple_of(step);
-        let doubling = (power.trailing_zeros() - LARGE.trailing_zeros() - 1) as usize;
-        Some(Self { index: 4 * doubling + (bytes - power / 2) / step - 1, bytes })
-    }
-
-    /// The size whose list is the `index`th.
-    fn at(index: usize) -> Self {
-        let half = LARGE << (index / 4);
-        Self { index, bytes: half + half / 4 * (index % 4 + 1) }
-    }
-
     fn layout(self) -> Layout {
         // SAFETY: the alignment is a power of two, and the size far from overflowing.
         unsafe { Layout::from_size_align_unchecked(self.bytes, ALIGN) }
     }
 }
 
-impl KeepLarge {
-    /// `None` when another thread is at it.
-    fn with_kept<T>(&self, f: impl FnOnce(&mut Kept) -> T) -> Option<T> {
-        self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // SAFETY: `busy` was free and is ours now.
-        let result = f(unsafe { &mut *self.kept.get() });
-        self.busy.store(false, Ordering::Release);
-        Some(result)
+impl Keep {
+    fn shelves(&self) -> [&Shelf; 2] {
+        [&self.small, &self.large]
+    }
+
+    /// Where a block lies once it is given back, and the size that it has; `None` when it is not kept.
+    fn place(&self, layout: Layout) -> Option<(&Shelf, Size)> {
+        let shelf = if layout.size() <= self.small.sizes.most { &self.small } else { &self.large };
+        shelf.sizes.of(layout).map(|size| (shelf, size))
     }
 }
 
 // SAFETY: every block comes from `System`, with a layout that depends on the requested one alone; a kept block is handed
 // out again only for a layout of the same rounded size.
-unsafe impl GlobalAlloc for KeepLarge {
+unsafe impl GlobalAlloc for Keep {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         #[cfg(test)]
         crate::allocations::count();
-        match Size::of(layout) {
+        let Some((shelf, size)) = self.place(layout) else {
             // SAFETY: the caller's promise.
-            None => unsafe { System.alloc(layout) },
-            Some(size) => match self.with_kept(|kept| kept.take(size)).flatten() {
-                Some(block) => block,
-                // SAFETY: the size is not 0.
-                None => unsafe { System.alloc(size.layout()) },
-            },
-        }
+            return unsafe { System.alloc(layout) };
+        };
+        // SAFETY: the size is not 0.
+        shelf.take(size).unwrap_or_else(|| unsafe { System.alloc(size.layout()) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         #[cfg(test)]
         crate::allocations::count();
-        let layout = Size::of(layout).map_or(layout, Size::layout);
+        let layout = self.place(layout).map_or(layout, |(_, size)| size.layout());
         // Fresh blocks are zero without being touched.
         // SAFETY: the caller's promise.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        match Size::of(layout) {
-            // SAFETY: the caller's promise; such blocks were allocated with this very layout.
-            None => unsafe { System.dealloc(block, layout) },
-            Some(size) => {
-                if self.with_kept(|kept| kept.keep(block, size)) != Some(true) {
-                    // SAFETY: the caller's promise; such blocks were allocated with the rounded layout.
-                    unsafe { System.dealloc(block, size.layout()) };
-                }
-            }
+        let (layout, is_kept) = match self.place(layout) {
+            None => (layout, false),
+            Some((shelf, size)) => (size.layout(), shelf.keep(block, size)),
+        };
+        if !is_kept {
+            // SAFETY: the caller's promise; the block was allocated with this very layout.
+            unsafe { System.dealloc(block, layout) };
         }
     }
 }
@@ -174,25 +227,29 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_up_by_at_most_a_quarter_and_each_has_its_own_list() {
-        let of = |size| Size::of(Layout::from_size_align(size, 8).unwrap());
-        assert_eq!((of(LARGE), of(HUGE + 1)), (None, None));
-        let mut before = None;
-        for size in (LARGE + 1..=HUGE).step_by(4001).chain([HUGE]) {
-            let rounded = of(size).unwrap();
-            assert_eq!(Size::at(rounded.index), rounded);
-            assert!(rounded.index < SIZES && rounded.bytes >= size && rounded.bytes - size <= size / 4);
-            if let Some(before) = before.replace(rounded) {
-                assert_eq!(before.index == rounded.index, before.bytes == rounded.bytes);
+        for shelf in ALLOCATOR.shelves() {
+            let Sizes { above, most } = shelf.sizes;
+            let of = |size| shelf.sizes.of(Layout::from_size_align(size, 8).unwrap());
+            assert_eq!((of(above), of(most + 1)), (None, None));
+            let mut before = None;
+            for size in (above + 1..=most).step_by(above / 8 + 1).chain([most]) {
+                let rounded = of(size).unwrap();
+                assert_eq!(shelf.sizes.at(rounded.index), rounded);
+                assert!(rounded.index < LISTS && rounded.bytes >= size && rounded.bytes - size <= size / 4);
+                if let Some(before) = before.replace(rounded) {
+                    assert_eq!(before.index == rounded.index, before.bytes == rounded.bytes);
+                }
             }
         }
     }
 
     #[test]
-    fn large_blocks_are_used_again_and_keep_their_bytes() {
-        let mut blocks: Vec<Vec<u8>> = (0..50).map(|i| vec![i as u8; 40_000 + 10_000 * i]).collect();
-        for round in 0..100usize {
+    fn blocks_are_used_again_and_keep_their_bytes() {
+        let len = |i: usize, round: usize| [100 + 5 * round, 40_000 + 12_345 * round][i % 2];
+        let mut blocks: Vec<Vec<u8>> = (0..50).map(|i| vec![i as u8; len(i, i)]).collect();
+        for round in 0..200 {
             let i = round * 7 % blocks.len();
-            blocks[i] = std::iter::repeat_n(i as u8, 40_000 + 12_345 * round).collect();
+            blocks[i] = std::iter::repeat_n(i as u8, len(i, round)).collect();
             assert!(blocks.iter().enumerate().all(|(i, block)| block.iter().all(|byte| *byte == i as u8)));
         }
     }

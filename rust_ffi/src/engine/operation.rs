@@ -57,10 +57,11 @@ pub struct Operation {
     changed: Condvar,
 }
 
-#[derive(Default)]
 enum Ended {
-    #[default]
-    NotYet,
+    NotYet {
+        /// Somebody sleeps until it has.
+        is_awaited: bool,
+    },
     /// `output` is what nobody has taken yet.
     Final { error: Option<Error>, output: Output, bytes: u64, had_sink: bool },
 }
@@ -87,7 +88,7 @@ impl Operation {
             counters: Counters::default(),
             objects_total: AtomicU64::new(0),
             objects_done: AtomicU64::new(0),
-            ended: Mutex::default(),
+            ended: Mutex::new(Ended::NotYet { is_awaited: false }),
             is_final: AtomicBool::new(false),
             changed: Condvar::new(),
         });
@@ -209,7 +210,8 @@ impl Operation {
             self.live.glance.look(|| self.is_final.load(Ordering::Acquire));
         }
         let mut ended = self.ended.lock().unwrap();
-        while matches!(*ended, Ended::NotYet) {
+        while let Ended::NotYet { is_awaited } = &mut *ended {
+            *is_awaited = true;
             ended = match deadline {
                 None => self.changed.wait(ended).unwrap(),
                 Some(deadline) => {
@@ -245,9 +247,13 @@ impl Operation {
     }
 
     fn end(&self, error: Option<Error>, output: Output, bytes: u64, had_sink: bool) {
-        *self.ended.lock().unwrap() = Ended::Final { error, output, bytes, had_sink };
+        let ended = Ended::Final { error, output, bytes, had_sink };
+        let before = std::mem::replace(&mut *self.ended.lock().unwrap(), ended);
         self.is_final.store(true, Ordering::Release);
-        self.changed.notify_all();
+        // To wake nobody is a call to the system as well.
+        if matches!(before, Ended::NotYet { is_awaited: true }) {
+            self.changed.notify_all();
+        }
         self.live.leave();
     }
 }

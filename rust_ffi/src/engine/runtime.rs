@@ -22,6 +22,7 @@ use super::locks::KeyLocks;
 use super::lookout::Glance;
 use super::pool::CodecPool;
 use super::stats::{Counters, Gauge};
+use crate::allocator;
 use crate::storage::ClientCache;
 use crate::sync::processors;
 
@@ -90,6 +91,7 @@ impl Runtime {
     /// Make a runtime. Starts no thread.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>> {
         fork::watch();
+        allocator::configure();
         let config = config.completed()?;
         Ok(Arc::new(Self { config, live: PerProcess::default(), shut_down: AtomicBool::new(false) }))
     }
