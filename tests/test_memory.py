@@ -68,13 +68,26 @@ def test_a_read_takes_no_more_than_the_budget_besides_its_output_and_gives_it_ba
     assert seen["left"] <= 100 * MB
 
 
-def test_much_that_is_kept_is_given_back_when_nothing_happens(tmp_path):
+BLOSC = {"cname": "lz4", "clevel": 1, "shuffle": "noshuffle", "typesize": 1, "blocksize": 0}
+
+
+def two_chunks_of_64_mb(path, codec):
     data = np.random.default_rng(0).integers(0, 4, (8192, 2 * 8192), np.uint8)
-    stored = simple.store(tmp_path / "a", data, (8192, 8192))
-    code = READS.replace("100_000_000", "20_000_000")
-    seen = json.loads(python(code, stored.path).stdout)
+    return simple.store(path, data, (8192, 8192), codecs=[{"name": "bytes"}, codec]).path
+
+
+def test_much_that_is_kept_is_given_back_when_nothing_happens(tmp_path):
+    path = two_chunks_of_64_mb(tmp_path / "a", {"name": "blosc", "configuration": BLOSC})
+    seen = json.loads(python(READS.replace("100_000_000", "20_000_000"), path).stdout)
     assert seen["peak"] > 60 * MB  # or there was nothing to give back
     assert seen["left"] <= 40 * MB
+
+
+def test_of_a_large_zstd_chunk_no_more_is_held_than_its_window(tmp_path):
+    path = two_chunks_of_64_mb(tmp_path / "a", simple.ZSTD)
+    encoded = sum(file.stat().st_size for file in (path / "c").rglob("*") if file.is_file())
+    seen = json.loads(python(READS, path).stdout)
+    assert seen["peak"] <= encoded + 30 * MB
 
 
 WITHIN = """

@@ -147,3 +147,17 @@ def test_what_is_copied_block_by_block_is_what_numpy_selects(compressor, order, 
         sync.read_many([(out, array, selection) for out in outs])
         for out in outs:
             np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 1200, 1100), (3, 2, 700, 600), (2, 1, 1_300_000), (1201, 1103)], ids=str)
+def test_chunks_of_few_large_planes(shape, tmp_path):
+    """Of which much would have to be there at once, were they copied plane by plane."""
+    data = (np.arange(np.prod(shape), dtype="u4") * 2654435761 >> 17).astype("u2").reshape(shape) // 64
+    array = sync.create_array(tmp_path, shape=shape, chunks=shape, dtype="uint16", compressors=[zstd()])
+    array[...] = data
+    for selection in (np.s_[:], np.s_[..., ::-1], np.s_[::-1, ..., 3::7], np.s_[-1], np.s_[..., 77]):
+        expected = data[selection]
+        for order in "CF":
+            out = np.zeros_like(expected, order=order)
+            sync.read_into(out, array, selection)
+            np.testing.assert_array_equal(out, expected)

@@ -2,8 +2,13 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::Dims;
 use super::scatter::{self, Axis, Selection};
+
+/// So many bytes may have to be there at once.
+const UNIT: usize = 256 << 10;
 
 /// See the module.
 pub struct InOrder {
@@ -33,9 +38,12 @@ impl InOrder {
 
     /// Bytes from the first wanted one to the last, of the axes from `first` on.
     pub fn span(&self, first: usize) -> usize {
-        self.axes[first..].iter().map(|axis| (axis.count - 1) * axis.src as usize).sum::<usize>()
-            + self.itemsize
+        span(&self.axes[first..], self.itemsize)
     }
+}
+
+fn span(axes: &[Axis], itemsize: usize) -> usize {
+    axes.iter().map(|axis| (axis.count - 1) * axis.src as usize).sum::<usize>() + itemsize
 }
 
 /// A selection that is copied as the bytes of its chunk come.
@@ -48,10 +56,25 @@ pub struct Partly {
 }
 
 impl Partly {
-    /// The selection goes to `memory`, where its first element lies.
-    pub fn new(selection: &Selection, memory: *mut u8) -> Self {
-        let (past_cache, selection) = (selection.past_cache, InOrder::new(selection));
-        Self { memory: memory.wrapping_offset(selection.dst), selection, past_cache, done: 0 }
+    /// The selection goes to `memory`, where its first element lies. In as many parts as it takes for each to wait for
+    /// little at once.
+    pub fn all(selection: &Selection, memory: *mut u8) -> SmallVec<[Self; 1]> {
+        Self::of_units(selection, memory, UNIT)
+    }
+
+    fn of_units(selection: &Selection, memory: *mut u8, most: usize) -> SmallVec<[Self; 1]> {
+        let past_cache = selection.past_cache;
+        let InOrder { offset, dst, axes, itemsize } = InOrder::new(selection);
+        let span = |first: usize| span(&axes[first..], itemsize);
+        let cut = (1..axes.len()).find(|axis| span(*axis) <= most).unwrap_or(axes.len()).saturating_sub(1);
+        let mut parts = SmallVec::new();
+        scatter::for_each_run(&axes[..cut], |src_offset, dst_offset| {
+            let axes = axes[cut..].into();
+            let selection = InOrder { offset: offset + src_offset as usize, dst: 0, axes, itemsize };
+            let memory = memory.wrapping_offset(dst + dst_offset);
+            parts.push(Self { selection, memory, past_cache, done: 0 });
+        });
+        parts
     }
 
     /// From the first wanted byte of the chunk to the last.
@@ -59,28 +82,36 @@ impl Partly {
         self.selection.offset..self.selection.offset + self.selection.span(0)
     }
 
-    /// Copy what can be copied now that the chunk's first bytes are there.
+    /// The most bytes that have to be there at once.
+    pub fn unit(&self) -> usize {
+        self.selection.span(1.min(self.selection.axes.len()))
+    }
+
+    /// Copy what can be copied now that `bytes` are there, which begin at `from` of the chunk. Returns from where on bytes
+    /// have to be there the next time.
     ///
     /// # Safety
-    /// As for [`scatter::copy`], for the whole selection, of a chunk that begins with `bytes`.
-    pub unsafe fn copy(&mut self, bytes: &[u8]) {
+    /// As for [`scatter::copy`], for the whole selection, of a chunk that has `bytes` at `from`, which is no later than what
+    /// the last call returned.
+    pub unsafe fn copy(&mut self, from: usize, bytes: &[u8]) -> usize {
         let InOrder { offset, itemsize, ref axes, .. } = self.selection;
         let outer = axes.first().copied().unwrap_or(Axis { count: 1, src: 1, dst: 0 });
-        let first = offset + self.selection.span(1.min(axes.len()));
-        let there = bytes.len().checked_sub(first).map_or(0, |more| more / outer.src as usize + 1);
-        let (from, to) = (self.done, there.min(outer.count));
-        if from == to {
-            return;
+        let first = offset + self.unit();
+        let there = (from + bytes.len()).checked_sub(first).map_or(0, |more| more / outer.src as usize + 1);
+        let (begin, end) = (self.done, there.min(outer.count));
+        let at = |element: usize| offset + element * outer.src as usize;
+        if begin < end {
+            self.done = end;
+            let mut part: Dims<Axis> = axes.get(1..).unwrap_or_default().into();
+            part.push(Axis { count: end - begin, ..outer });
+            // SAFETY: the caller's promise; the first and the last byte of these elements are there.
+            unsafe {
+                let src = bytes.as_ptr().add(at(begin) - from);
+                let dst = self.memory.wrapping_offset(begin as isize * outer.dst);
+                scatter::copy_large(src, dst, part, itemsize, self.past_cache);
+            }
         }
-        self.done = to;
-        let mut part: Dims<Axis> = axes.get(1..).unwrap_or_default().into();
-        part.push(Axis { count: to - from, ..outer });
-        let (src, dst) = (offset + from * outer.src as usize, from as isize * outer.dst);
-        // SAFETY: the caller's promise; the last byte of these elements is there.
-        unsafe {
-            let (src, dst) = (bytes.as_ptr().add(src), self.memory.wrapping_offset(dst));
-            scatter::copy_large(src, dst, part, itemsize, self.past_cache);
-        }
+        if self.done < outer.count { at(self.done) } else { usize::MAX }
     }
 }
 
@@ -108,17 +139,28 @@ mod tests {
                 let offset = select.iter().zip(strides).map(|((start, ..), stride)| start * stride).sum();
                 let selection = Selection { offset, axes, itemsize: 2, past_cache: false };
                 let (mut whole, mut parts) = (vec![0u8; dst as usize], vec![0u8; dst as usize]);
-                let mut partly = Partly::new(&selection, parts.as_mut_ptr());
                 // SAFETY: the selection lies in the chunk, and both destinations have room for it.
                 unsafe {
                     let (src, axes) = (chunk.as_ptr().offset(offset), selection.axes.clone());
                     scatter::copy(src, whole.as_mut_ptr(), axes, 2);
-                    (0..=partly.range().end.min(chunk.len()))
-                        .step_by(11)
-                        .for_each(|n| partly.copy(&chunk[..n]));
-                    partly.copy(&chunk[..partly.range().end.min(chunk.len())]);
                 }
-                assert_eq!(parts, whole, "{select:?} {order:?}");
+                for most in [2, 20, 100] {
+                    parts.fill(0);
+                    let mut all = Partly::of_units(&selection, parts.as_mut_ptr(), most);
+                    let end = all.iter().map(|part| part.range().end).max().unwrap();
+                    let unit = all.iter().map(Partly::unit).max().unwrap();
+                    assert!(unit <= most.max(14), "{most}");
+                    let mut from = 0;
+                    for to in (0..end).step_by(11).chain([end]) {
+                        // No more than has to be there.
+                        assert!(from >= to.saturating_sub(unit + 11), "{most}");
+                        let bytes = &chunk[from..to.max(from)];
+                        // SAFETY: as above.
+                        let needed = all.iter_mut().map(|part| unsafe { part.copy(from, bytes) });
+                        from = needed.min().unwrap().min(end);
+                    }
+                    assert_eq!(parts, whole, "{select:?} {order:?} {most}");
+                }
             }
         }
     }

@@ -213,15 +213,17 @@ fn scatter_in_part(
     encoded: &[u8],
     buffers: &mut [PageBuf; 2],
 ) -> Result<usize> {
-    let partly =
-        |(piece, to): (&Piece, &[isize])| Partly::new(&layout.selection(piece, strides, to), piece.memory.0);
-    let mut pieces: SmallVec<[Partly; 1]> = layout.each().map(partly).collect();
+    let parts =
+        |(piece, to): (&Piece, &[isize])| Partly::all(&layout.selection(piece, strides, to), piece.memory.0);
+    let mut pieces: SmallVec<[Partly; 1]> = layout.each().flat_map(parts).collect();
     let ranges = || pieces.iter().map(Partly::range);
     let first = ranges().map(|range| range.start).min().unwrap_or(0);
     let end = ranges().map(|range| range.end).max().unwrap_or(0);
-    let mut told = |bytes: &[u8]| {
+    let unit = pieces.iter().map(Partly::unit).max().unwrap_or(0);
+    let mut told = |from: usize, bytes: &[u8]| {
         // SAFETY: as in `scatter_decoded`; what may be anything comes before the first piece.
-        pieces.iter_mut().for_each(|piece| unsafe { piece.copy(bytes) });
+        let needed = pieces.iter_mut().map(|piece| unsafe { piece.copy(from, bytes) });
+        needed.min().unwrap_or(usize::MAX)
     };
-    codec.decode_in_part(encoded, buffers, Wanted { range: first..end, told: &mut told })
+    codec.decode_in_part(encoded, buffers, Wanted { range: first..end, unit, told: &mut told })
 }

@@ -33,7 +33,7 @@ pub fn decode_in_part(input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Resul
     if came(rc)? != to - from {
         return Err(format!("{rc} bytes came of {}", to - from));
     }
-    (wanted.told)(&out[..to]);
+    (wanted.told)(0, &out[..to]);
     Ok(Part { decoded, len })
 }
 
@@ -118,8 +118,11 @@ mod tests {
             let ends = 3 * block + 3..data.len();
             for range in [0..1, 5..block, block..block + 1, block - 1..block + 1, ends, 0..data.len()] {
                 let (mut out, mut found) = (vec![1; data.len()], Vec::new());
-                let mut told = |bytes: &[u8]| found = bytes.to_vec();
-                let wanted = Wanted { range: range.clone(), told: &mut told };
+                let mut told = |_, bytes: &[u8]| {
+                    found = bytes.to_vec();
+                    usize::MAX
+                };
+                let wanted = Wanted { range: range.clone(), unit: 0, told: &mut told };
                 let Part { decoded, len } = decode_in_part(&input, &mut out, wanted).unwrap();
                 assert_eq!(len, data.len());
                 assert_eq!(found[range.clone()], data[range.clone()], "{range:?}");
@@ -134,9 +137,8 @@ mod tests {
         let data = vec![3; 100_000];
         let input = frame(&data, 5);
         let told = |input: &[u8], len: usize| {
-            let mut told = |_: &[u8]| ();
-            decode_in_part(input, &mut vec![0; len], Wanted { range: 0..10, told: &mut told })
-                .map(|part| part.len)
+            let wanted = Wanted { range: 0..10, unit: 0, told: &mut |_, _| usize::MAX };
+            decode_in_part(input, &mut vec![0; len], wanted).map(|part| part.len)
         };
         assert_eq!(told(&input, data.len()), Ok(data.len()));
         assert!(told(&input[..input.len() - 1], data.len()).is_err());

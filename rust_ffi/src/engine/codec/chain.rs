@@ -260,8 +260,8 @@ impl ChunkCodec {
         buffers: &mut [PageBuf; 2],
         wanted: Wanted<'_>,
     ) -> Result<usize> {
-        let Wanted { range, told } = wanted;
-        let wanted = Wanted { range, told: &mut *told };
+        let Wanted { range, unit, told } = wanted;
+        let wanted = Wanted { range, unit, told: &mut *told };
         let left = self.decode_to(input, buffers, Target::Told { wanted, len: self.len })?;
         let bytes: &[u8] = match &left {
             Output::There(decoded) => return Ok(*decoded),
@@ -269,7 +269,7 @@ impl ChunkCodec {
             Output::Owned(bytes) => bytes,
         };
         self.check_len(bytes)?;
-        told(bytes);
+        told(0, bytes);
         Ok(self.len)
     }
 

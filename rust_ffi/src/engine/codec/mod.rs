@@ -11,6 +11,7 @@ mod elements;
 mod encode;
 mod gdeflate;
 mod nested;
+mod ring;
 mod steps;
 mod zfp;
 mod zstd_decoder;

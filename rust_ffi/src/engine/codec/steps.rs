@@ -88,17 +88,32 @@ impl Step {
         result.map_err(|text| self.failed(input, room, &text))
     }
 
-    /// Decode `input`, a chunk that takes all of `out`, as far as is wanted and as its bytes come.
-    fn decompress_in_part(&self, input: &[u8], out: &mut [u8], wanted: Wanted<'_>) -> Result<Part> {
-        let part = match self {
-            Self::Zstd { .. } => zstd_decoder::decode_in_steps(input, out, wanted),
-            Self::Blosc => blosc::decode_in_part(input, out, wanted),
-            _ => {
-                let len = self.decompress(input, out)?;
-                return Ok(wanted.all(out, len));
+    /// Decode `input`, a chunk of `len` bytes, as far as is wanted and as its bytes come.
+    fn decompress_in_part(
+        &self,
+        input: &[u8],
+        buffer: &mut PageBuf,
+        len: usize,
+        wanted: Wanted<'_>,
+    ) -> Result<Part> {
+        match self {
+            Self::Zstd { .. } => {
+                if let Some(steps) = zstd_decoder::Steps::of(input, len, &wanted)
+                    // In one go zstd takes what it refuses block by block, such as blocks that are too long.
+                    && let Ok(decoded) = steps.decode(input, buffer.get(steps.room())?, wanted.told)
+                {
+                    return Ok(Part { decoded, len });
+                }
             }
-        };
-        part.map_err(|text| self.failed(input, out.len(), &text))
+            Self::Blosc => {
+                let part = blosc::decode_in_part(input, buffer.get(len)?, wanted);
+                return part.map_err(|text| self.failed(input, len, &text));
+            }
+            _ => {}
+        }
+        let out = buffer.get(len)?;
+        let decoded = self.decompress(input, out)?;
+        Ok(wanted.all(out, decoded))
     }
 
     fn failed(&self, input: &[u8], room: usize, why: &str) -> Error {
@@ -107,20 +122,25 @@ impl Step {
     }
 }
 
+/// Given where some bytes of a chunk begin, and these. Says from where on bytes have to be there the next time.
+pub type Told<'a> = &'a mut dyn FnMut(usize, &[u8]) -> usize;
+
 /// What is wanted of a chunk.
 pub struct Wanted<'a> {
     /// The bytes that are not in here are not wanted.
     pub range: Range<usize>,
-    /// Given the chunk's bytes as far as they are there, once or more often, the last time with all that are wanted.
-    /// Those before `range` may be anything.
-    pub told: &'a mut dyn FnMut(&[u8]),
+    /// The most bytes that have to be there at once.
+    pub unit: usize,
+    /// Called once or more often, the last time with bytes up to the end of those that are wanted. Those before `range` may
+    /// be anything.
+    pub told: Told<'a>,
 }
 
 impl Wanted<'_> {
     /// All has been decoded: `len` bytes.
     pub(super) fn all(self, out: &[u8], len: usize) -> Part {
         if len == out.len() {
-            (self.told)(out);
+            (self.told)(0, out);
         }
         Part { decoded: len, len }
     }
@@ -223,7 +243,7 @@ pub fn decode<'a>(
                         (Part { decoded: len, len }, out.len())
                     }
                     Target::Told { wanted, len } if i == 0 => {
-                        (step.decompress_in_part(current, spare.get(len)?, wanted)?, len)
+                        (step.decompress_in_part(current, spare, len, wanted)?, len)
                     }
                     later => {
                         target = later;
