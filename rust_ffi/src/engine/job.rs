@@ -1,10 +1,12 @@
 //! What reads and writes are made of: [`RegionJob`], the regions under way, with one unit for each stored object (chunk or
 //! shard) that they touch, or for some small chunks side by side.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use super::Dims;
@@ -218,6 +220,16 @@ impl RegionJob {
         match select(pin!(unwanted), pin!(work)).await {
             Either::Left(_) => None,
             Either::Right((output, _)) => Some(output),
+        }
+    }
+
+    /// The same, where its failure, or panic, is that of the regions that `pieces` belong to.
+    pub(super) async fn guarded_while_wanted(&self, pieces: &Pieces, work: impl Future<Output = Result<()>>) {
+        match self.while_wanted(pieces, AssertUnwindSafe(work).catch_unwind()).await {
+            None => self.skip(pieces),
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => self.fail_all(pieces, &error),
+            Some(Err(panic)) => self.fail_all(pieces, &Error::from_panic(&*panic)),
         }
     }
 

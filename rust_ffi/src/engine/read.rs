@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::runtime::Handle;
+
 use super::budget::Turn;
 use super::ending::Ending;
 use super::error::Result;
 use super::job::{ObjectDone, RegionJob, claim, plan};
 use super::joined;
 use super::operation::{OnComplete, Operation};
-use super::pages::{self, Pages};
-use super::pool::{Claim, Lane, Once, Work};
+use super::pages::{self, Extent, Pages};
+use super::pool::{Claim, CodecPool, Lane, Once, Work};
 use super::region::{Access, Region};
 use super::runtime::Runtime;
 use super::strip::{self, Strip};
@@ -62,21 +64,26 @@ pub unsafe fn read(
         Arc::new(Turn::new(options.max_requests, options.max_bytes))
     };
     let lane = Arc::new(Lane::within(options.max_bytes));
-    let array = placements.first().map(|placement| &placement.array);
-    let in_strips = array.filter(|array| !remote && array.inner_chunk_shape().is_none());
-    let config = operation.live().config();
-    let strip = in_strips.map_or(1, |array| strip::length(array, &plan, total, past_cache, &options, config));
-    let units = total.div_ceil(strip);
-    let more = in_strips.map_or(0, |array| strip::memory(array, strip));
+    let (strip, more) = strip::of_files(&placements, &plan, past_cache, &options, operation.live().config());
     let holds = local::memory_of_any(&placements, &options) + more;
-    let ending = Ending::Together(completer);
-    let (own, next) = (lane.clone(), AtomicUsize::new(0));
-    let job =
-        RegionJob { placements, plan, past_cache, options, next, strip, lane: own, turn, holds, ending };
-    if total == 0 {
+    let (next, ending) = (AtomicUsize::new(0), Ending::Together(completer));
+    submit(
+        RegionJob { placements, plan, past_cache, options, next, strip, lane, turn, holds, ending },
+        extents,
+        &pool,
+        io,
+    );
+    Ok(operation)
+}
+
+/// Have `job` done: by the pool, or where `io` is given by tasks there. `extents`: what its results take of memory, where
+/// that may have to be made first.
+fn submit(job: RegionJob, extents: Vec<Extent>, pool: &Arc<CodecPool>, io: Option<Handle>) {
+    let lane = job.lane.clone();
+    let units = job.plan.count().div_ceil(job.strip);
+    if units == 0 {
         // Nothing to do, but even so the completion must not come inside of this call.
-        pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
-        return Ok(operation);
+        return pool.submit(&lane, Arc::new(Once::new(move || drop(job))), 1);
     }
     let job = Arc::new(job);
     let pages = Pages::new(&job, extents, io.is_none());
@@ -88,10 +95,9 @@ pub unsafe fn read(
                 // Made while the network is waited for.
                 pool.submit(&lane, pages.clone(), pages.count());
             }
-            drop(io.spawn(remote::read_objects(job, pool)));
+            drop(io.spawn(remote::read_objects(job, pool.clone())));
         }
     }
-    Ok(operation)
 }
 
 impl Work for RegionJob {

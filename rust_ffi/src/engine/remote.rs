@@ -8,11 +8,9 @@
 //! a cancelled read stops its requests at once.
 
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use super::budget::{BytesPermit, RequestPermit, Turn};
@@ -85,13 +83,7 @@ impl Object {
     async fn read_or_fail(&self) {
         let (job, pieces) = (self.job(), &self.pieces);
         let _done = job.until_done(pieces);
-        let read = AssertUnwindSafe(self.read()).catch_unwind();
-        match job.while_wanted(pieces, read).await {
-            None => job.skip(pieces),
-            Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(error))) => job.fail_all(pieces, &error),
-            Some(Err(panic)) => job.fail_all(pieces, &Error::from_panic(&*panic)),
-        }
+        job.guarded_while_wanted(pieces, self.read()).await;
     }
 
     async fn read(&self) -> Result<()> {

@@ -4,11 +4,12 @@
 //! parts costs several times as much as one that is written as a whole; and neighbours would be written by two threads.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::array::Array;
 use super::codec::ChunkCodec;
 use super::error::Result;
-use super::job::IoOptions;
+use super::job::{IoOptions, Placement};
 use super::operation::Operation;
 use super::place::Layout;
 use super::plan::Plan;
@@ -43,6 +44,26 @@ pub fn length(
     let held = (budget / threads / bytes).saturating_sub(1);
     let most = [BYTES / bytes, ROW / row, plan.row(), cells as u64 / threads / PER_THREAD, held];
     most.into_iter().min().map_or(1, |n| n.max(1) as usize)
+}
+
+/// How many cells of a read make a strip, and bytes that it holds besides those of one chunk. Of files that are no shards.
+pub(super) fn of_files(
+    placements: &[Placement],
+    plan: &Plan,
+    past_cache: bool,
+    options: &IoOptions,
+    config: &RuntimeConfig,
+) -> (usize, u64) {
+    let is_remote = placements.iter().any(|placement| placement.array.store().is_remote());
+    let is_sharded = |array: &&Arc<Array>| array.inner_chunk_shape().is_some();
+    let first = placements.first().map(|placement| &placement.array);
+    match first.filter(|array| !is_remote && !is_sharded(array)) {
+        None => (1, 0),
+        Some(array) => {
+            let length = length(array, plan, plan.count(), past_cache, options, config);
+            (length, memory(array, length))
+        }
+    }
 }
 
 /// Bytes that a strip of so many chunks holds besides those of one, which whoever decodes it counts.

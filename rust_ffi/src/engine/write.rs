@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use super::Dims;
@@ -87,18 +86,9 @@ async fn write_objects(job: Arc<RegionJob>, tasks: Tasks, at_once: usize) {
         };
         let (cell, pieces) = job.object(i);
         let object = WriteObject::new(&job, cell, pieces, &tasks);
-        let token = token.clone();
         tasks.spawn(object.bytes, async move {
             let _place = place;
-            let job = object.job();
-            let written =
-                std::panic::AssertUnwindSafe(token.run_until_cancelled(object.write())).catch_unwind();
-            match written.await {
-                Ok(None) => _ = job.operation().skip(),
-                Ok(Some(Ok(()))) => {}
-                Ok(Some(Err(error))) => job.fail_all(&object.pieces, &error),
-                Err(panic) => job.fail_all(&object.pieces, &Error::from_panic(&*panic)),
-            }
+            object.job().guarded_while_wanted(&object.pieces, object.write()).await;
         });
     }
 }
