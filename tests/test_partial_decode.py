@@ -149,7 +149,9 @@ def test_what_is_copied_block_by_block_is_what_numpy_selects(compressor, order, 
             np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("shape", [(2, 1200, 1100), (3, 2, 700, 600), (2, 1, 1_300_000), (1201, 1103)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 1200, 1100), (3, 2, 700, 600), (2, 1, 1_300_000), (1201, 1103)], ids=str
+)
 def test_chunks_of_few_large_planes(shape, tmp_path):
     """Of which much would have to be there at once, were they copied plane by plane."""
     data = (np.arange(np.prod(shape), dtype="u4") * 2654435761 >> 17).astype("u2").reshape(shape) // 64
