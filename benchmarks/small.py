@@ -102,8 +102,7 @@ def windows(options) -> dict:
 
 
 def selection(title: str, path, select, options, goal: str) -> dict:
-    """One selection of an array, into a buffer where the library can. It takes some milliseconds, so three times as many
-    runs."""
+    """One selection of an array, into a buffer where the library can. Such are short: three times as many runs."""
     import zarrs_c
 
     right, array = Zarrs_c(path).read(select), zarrs_c.sync.open_array(path)
