@@ -31,9 +31,17 @@ static BLOCKS: AtomicU64 = AtomicU64::new(0);
 const ROWS: usize = 64;
 const ROW: usize = 4096;
 
+/// Those of them that are kept once they are given back, but were not there.
+static MISSED: AtomicU64 = AtomicU64::new(0);
+
 /// A block is asked for.
 pub fn count() {
     BLOCKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One that would be kept comes from the system.
+pub fn count_missed() {
+    MISSED.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Run a test in a process in which nothing else allocates.
@@ -165,8 +173,9 @@ impl Drop for Caller {
 
 /// Check the blocks of reads of so many rows, in one region or (`true`) in as many. A completion in a queue is one more.
 fn check(array: &Arc<Array>, caller: &mut Caller, most: &[(usize, bool, u64)]) {
-    // With one processor nobody looks out for work: a thread has to be woken each time, which takes one.
-    let woken = u64::from(crate::sync::processors() == 1);
+    // To wake a thread takes one: each time where one processor is all, so that nobody looks out for work, or where that is
+    // over by the time that a request has come.
+    let woken = u64::from(crate::sync::processors() == 1 || array.store().is_remote());
     for &(rows, batch, most) in most {
         for queued in [false, true] {
             let blocks = caller.blocks(array, rows, batch, queued);
@@ -236,6 +245,23 @@ fn a_chunk_that_lies_in_memory_as_it_decodes_is_decoded_there() {
         caller.read(&array, 1, false, false);
         // One page for the chunk as it is stored; none for a copy of what it decodes to.
         assert_eq!(scratch::kept(), 4096);
+    });
+}
+
+#[test]
+fn blocks_that_one_thread_asks_for_and_another_gives_back_do_not_come_from_the_system() {
+    alone("blocks_that_one_thread_asks_for_and_another_gives_back_do_not_come_from_the_system", || {
+        let (folder, mut caller) = (tempfile::tempdir().unwrap(), Caller::new());
+        let array = array(&caller.runtime, folder.path().to_str().unwrap(), false);
+        caller.read(&array, 1, false, true);
+        let mut missed = || {
+            let before = MISSED.load(Ordering::Relaxed);
+            caller.read(&array, 1, false, true);
+            MISSED.load(Ordering::Relaxed) - before
+        };
+        // A block that both threads are at is neither taken nor kept.
+        let none = (0..300).filter(|_| missed() == 0).count();
+        assert!(none > 200, "{none} of 300 reads");
     });
 }
 

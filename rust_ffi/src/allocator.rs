@@ -196,8 +196,12 @@ unsafe impl GlobalAlloc for Keep {
             // SAFETY: the caller's promise.
             return unsafe { System.alloc(layout) };
         };
-        // SAFETY: the size is not 0.
-        shelf.take(size).unwrap_or_else(|| unsafe { System.alloc(size.layout()) })
+        shelf.take(size).unwrap_or_else(|| {
+            #[cfg(test)]
+            crate::allocations::count_missed();
+            // SAFETY: the size is not 0.
+            unsafe { System.alloc(size.layout()) }
+        })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
