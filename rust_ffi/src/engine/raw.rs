@@ -32,6 +32,46 @@ impl InOrder {
     }
 }
 
+/// Rows that lie side by side in a chunk, and as a whole each in the destination: so many bytes each, so many of them, and how
+/// far from one to the next in the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rows {
+    bytes: usize,
+    count: usize,
+    stride: isize,
+}
+
+impl Rows {
+    /// More of them take several calls of the system.
+    const MOST: usize = 1024;
+    /// Shorter ones take the system longer than a copy.
+    const LEAST: usize = 256;
+
+    /// If those are all that `axes`, as those of [`InOrder`], select.
+    fn of(axes: &[Axis], itemsize: usize) -> Option<Self> {
+        let mut bytes = itemsize;
+        let mut rest = axes;
+        while let Some((axis, outer)) = rest.split_last()
+            && (axis.count == 1 || (axis.src, axis.dst) == (bytes as isize, bytes as isize))
+        {
+            bytes *= axis.count;
+            rest = outer;
+        }
+        match rest {
+            [] => Some(Self { bytes, count: 1, stride: 0 }),
+            [axis] if axis.src == bytes as isize && bytes >= Self::LEAST && axis.count <= Self::MOST => {
+                Some(Self { bytes, count: axis.count, stride: axis.dst })
+            }
+            _ => None,
+        }
+    }
+
+    /// Where each begins.
+    fn starts(self, memory: *mut u8) -> impl Iterator<Item = *mut u8> {
+        (0..self.count as isize).map(move |i| memory.wrapping_offset(i * self.stride))
+    }
+}
+
 /// Read what is selected of the chunk that begins at `start` of the file, and copy it to `memory`. Returns how many bytes
 /// were read.
 ///
@@ -50,13 +90,19 @@ pub unsafe fn read(
     let (first, to) = (start + selection.offset as u64, memory.wrapping_offset(selection.dst));
     let mut bytes = 0;
     let mut block = |src: isize, dst: isize, axes: &[Axis], span: usize| -> Result<()> {
-        let buffer = buffer.get(span)?;
-        file.read_at(buffer, first + src as u64)?;
+        let (from, to) = (first + src as u64, to.wrapping_offset(dst));
         bytes += span as u64;
+        // What is in the caches anyway is copied once, by the system.
+        if let Some(rows) = Rows::of(axes, itemsize).filter(|_| !past_cache)
+            // SAFETY: the caller's promise: rows are of selected elements.
+            && unsafe { file.read_parts(from, rows.starts(to), rows.bytes) }
+        {
+            return Ok(());
+        }
+        let buffer = buffer.get(span)?;
+        file.read_at(buffer, from)?;
         // SAFETY: the caller's promise; the block has all bytes that lie between its first element and its last.
-        unsafe {
-            scatter::copy_large(buffer.as_ptr(), to.wrapping_offset(dst), axes.into(), itemsize, past_cache)
-        };
+        unsafe { scatter::copy_large(buffer.as_ptr(), to, axes.into(), itemsize, past_cache) };
         Ok(())
     };
     if selection.axes.is_empty() {
@@ -114,12 +160,54 @@ mod tests {
             let (s, d) = ((offset + s) as usize, d as usize);
             expected[d..d + 2].copy_from_slice(&stored[s..s + 2]);
         });
-        let selection = Selection { offset, axes, itemsize: 2, past_cache: false };
         let mut buffer = PageBuf::default();
-        // SAFETY: the destination has room for every selected element, and the file for the block.
-        let bytes = unsafe { read(&file, 5, &selection, got.as_mut_ptr(), &mut buffer) }.unwrap();
-        assert_eq!(got, expected, "{shape:?} {select:?} {dst_order:?}");
+        let [bytes, again] = [false, true].map(|past_cache| {
+            got.fill(0);
+            let selection = Selection { offset, axes: axes.clone(), itemsize: 2, past_cache };
+            // SAFETY: the destination has room for every selected element, and the file for the block.
+            let bytes = unsafe { read(&file, 5, &selection, got.as_mut_ptr(), &mut buffer) }.unwrap();
+            assert_eq!(got, expected, "{shape:?} {select:?} {dst_order:?}");
+            bytes
+        });
+        assert_eq!(bytes, again);
         bytes
+    }
+
+    #[test]
+    fn rows_lie_side_by_side_in_the_chunk_and_each_as_a_whole_in_memory() {
+        let of = |axes: &[(usize, isize, isize)]| {
+            let axes: Vec<Axis> = axes.iter().map(|&(count, src, dst)| Axis { count, src, dst }).collect();
+            Rows::of(&axes, 2)
+        };
+        let rows = |bytes, count, stride| Some(Rows { bytes, count, stride });
+        assert_eq!(of(&[]), rows(2, 1, 0));
+        assert_eq!(of(&[(1, 999, 5), (300, 2, 2)]), rows(600, 1, 0));
+        assert_eq!(of(&[(8, 600, 600), (300, 2, 2)]), rows(4800, 1, 0));
+        assert_eq!(of(&[(8, 600, -1000), (300, 2, 2)]), rows(600, 8, -1000));
+        assert_eq!(of(&[(2, 4800, 9000), (8, 600, 600), (300, 2, 2)]), rows(4800, 2, 9000));
+        assert_eq!(of(&[(8, 602, 1000), (300, 2, 2)]), None, "what lies between would be read as well");
+        assert_eq!(of(&[(300, 600, 2), (300, 2, 600)]), None, "transposed");
+        assert_eq!(of(&[(2, 4800, 9000), (8, 600, 1000), (300, 2, 2)]), None);
+        assert_eq!(of(&[(8, 60, 100), (30, 2, 2)]), None, "short");
+        assert_eq!(of(&[(1025, 600, 1000), (300, 2, 2)]), None, "many");
+    }
+
+    #[test]
+    fn what_a_file_has_not_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("chunk"), [7; 1000]).unwrap();
+        let file = LocalStore::new(folder.path().into()).open("chunk").unwrap().unwrap();
+        let mut memory = [0u8; 1200];
+        for (from, count, there) in
+            [(0, 2, true), (1, 2, false), (500, 1, true), (501, 1, false), (u64::MAX, 1, false)]
+        {
+            let rows = Rows { bytes: 500, count, stride: 600 };
+            // SAFETY: there is room for two rows.
+            let came = unsafe { file.read_parts(from, rows.starts(memory.as_mut_ptr()), rows.bytes) };
+            assert_eq!(came, there, "{from} {count}");
+        }
+        assert!(memory[..500] == [7; 500] && memory[600..1100] == [7; 500] && memory[500..600] == [0; 100]);
+        assert!(file.read_at(&mut memory[..500], 501).is_err());
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+
+use smallvec::SmallVec;
 
 use crate::engine::error::{Error, Result, Status};
 
@@ -92,11 +95,51 @@ impl LocalFile {
         Ok(())
     }
 
+    /// Read bytes from `offset` on, `len` to each of `parts`. False when the system did not give all of them at once: then
+    /// parts hold anything.
+    ///
+    /// # Safety
+    /// Each part must be valid for writes of `len` bytes, and none may overlap with another.
+    pub unsafe fn read_parts(&self, offset: u64, parts: impl Iterator<Item = *mut u8>, len: usize) -> bool {
+        let part = |part: *mut u8| libc::iovec { iov_base: part.cast(), iov_len: len };
+        let parts: SmallVec<[libc::iovec; 64]> = parts.map(part).collect();
+        let (Ok(offset), Ok(count)) = (offset.try_into(), parts.len().try_into()) else { return false };
+        let file = self.file.as_raw_fd();
+        // SAFETY: the descriptor is open; the caller's promise for what is written.
+        let came = unsafe {
+            match parts[..] {
+                [part] => pread(file, part, offset),
+                _ => libc::preadv(file, parts.as_ptr(), count, offset),
+            }
+        };
+        usize::try_from(came).is_ok_and(|came| came == parts.len() * len)
+    }
+
     /// Read `out.len()` bytes from `offset`.
     pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
+        // SAFETY: a slice is valid for writes.
+        if unsafe { self.read_parts(offset, std::iter::once(out.as_mut_ptr()), out.len()) } {
+            return Ok(());
+        }
+        // Again, with what it takes for reads that come in parts or are interrupted, or for the error.
         self.file.read_exact_at(out, offset).map_err(|error| {
             let n = out.len();
             Error::new(Status::Io, format_args!("cannot read {n} bytes at {offset}: {error}"))
         })
     }
+}
+
+/// The system's `pread`. The C library's is a point of cancellation for as long as it takes, which is a tenth of a small read.
+///
+/// # Safety
+/// As much must be valid for writes as `part` says.
+unsafe fn pread(file: RawFd, part: libc::iovec, offset: libc::off_t) -> isize {
+    let libc::iovec { iov_base, iov_len } = part;
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    // SAFETY: the caller's promise; these are the call's arguments, each in a word of its own.
+    let came = unsafe { libc::syscall(libc::SYS_pread64, file, iov_base, iov_len, offset) as isize };
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    // SAFETY: the caller's promise.
+    let came = unsafe { libc::pread(file, iov_base, iov_len, offset) };
+    came
 }
