@@ -1,5 +1,5 @@
 //! Raw chunks: stored just as their elements lie in memory. Only what is wanted of one is read, in blocks that are
-//! scattered while they are still in the processor's cache.
+//! scattered while they are still in the processor's cache, or where the result is small straight into its rows.
 
 use super::Dims;
 use super::error::Result;

@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 
 use crate::engine::error::{Error, Result, Status};
 
+/// Reads of no more than this come at once, and quickly: see [`pread`].
+const SMALL: usize = 1 << 20;
+
 /// A folder whose files are the values.
 pub struct LocalStore {
     pub(super) root: PathBuf,
@@ -117,11 +120,12 @@ impl LocalFile {
 
     /// Read `out.len()` bytes from `offset`.
     pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
+        let part = std::iter::once(out.as_mut_ptr());
         // SAFETY: a slice is valid for writes.
-        if unsafe { self.read_parts(offset, std::iter::once(out.as_mut_ptr()), out.len()) } {
+        if out.len() <= SMALL && unsafe { self.read_parts(offset, part, out.len()) } {
             return Ok(());
         }
-        // Again, with what it takes for reads that come in parts or are interrupted, or for the error.
+        // Large ones, and again those that were interrupted or are an error.
         self.file.read_exact_at(out, offset).map_err(|error| {
             let n = out.len();
             Error::new(Status::Io, format_args!("cannot read {n} bytes at {offset}: {error}"))
