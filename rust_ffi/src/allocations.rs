@@ -28,11 +28,11 @@ use crate::storage::Store;
 /// Blocks asked for so far.
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
-const ROWS: usize = 64;
-const ROW: usize = 4096;
-
 /// Those of them that are kept once they are given back, but were not there.
 static MISSED: AtomicU64 = AtomicU64::new(0);
+
+const ROWS: usize = 64;
+const ROW: usize = 4096;
 
 /// A block is asked for.
 pub fn count() {

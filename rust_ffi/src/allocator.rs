@@ -15,15 +15,15 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[global_allocator]
-static ALLOCATOR: Keep = Keep {
-    small: Shelf::new(Sizes { above: 128, most: 1 << 10 }, 256 << 10),
-    large: Shelf::new(Sizes { above: 32 << 10, most: 64 << 20 }, 64 << 20),
-};
+static ALLOCATOR: Keep = Keep { small: Shelf::new(SMALL, 256 << 10), large: Shelf::new(LARGE, 64 << 20) };
+
+const SMALL: Sizes = Sizes { above: 128, most: 1 << 10 };
+const LARGE: Sizes = Sizes { above: 32 << 10, most: 64 << 20 };
 
 /// The system aligns blocks so without being asked.
 const ALIGN: usize = 16;
-/// Four sizes from each power of two to the next, from 32 KiB to 64 MiB.
-const LISTS: usize = 4 * 11;
+/// Four sizes from each power of two to the next; the small ones are fewer.
+const LISTS: usize = 4 * (LARGE.most.trailing_zeros() - LARGE.above.trailing_zeros()) as usize;
 
 /// For valgrind and sanitizers, which do not notice when a kept block is used.
 const SWITCH: &str = "ZARRS_C_SYSTEM_ALLOCATOR";

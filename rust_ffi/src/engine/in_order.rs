@@ -38,12 +38,9 @@ impl InOrder {
 
     /// Bytes from the first wanted one to the last, of the axes from `first` on.
     pub fn span(&self, first: usize) -> usize {
-        span(&self.axes[first..], self.itemsize)
+        self.axes[first..].iter().map(|axis| (axis.count - 1) * axis.src as usize).sum::<usize>()
+            + self.itemsize
     }
-}
-
-fn span(axes: &[Axis], itemsize: usize) -> usize {
-    axes.iter().map(|axis| (axis.count - 1) * axis.src as usize).sum::<usize>() + itemsize
 }
 
 /// A selection that is copied as the bytes of its chunk come.
@@ -63,15 +60,15 @@ impl Partly {
     }
 
     fn of_units(selection: &Selection, memory: *mut u8, most: usize) -> SmallVec<[Self; 1]> {
-        let past_cache = selection.past_cache;
-        let InOrder { offset, dst, axes, itemsize } = InOrder::new(selection);
-        let span = |first: usize| span(&axes[first..], itemsize);
-        let cut = (1..axes.len()).find(|axis| span(*axis) <= most).unwrap_or(axes.len()).saturating_sub(1);
+        let (past_cache, all) = (selection.past_cache, InOrder::new(selection));
+        let (axes, itemsize) = (&all.axes, all.itemsize);
+        let cut =
+            (1..axes.len()).find(|axis| all.span(*axis) <= most).unwrap_or(axes.len()).saturating_sub(1);
         let mut parts = SmallVec::new();
-        scatter::for_each_run(&axes[..cut], |src_offset, dst_offset| {
-            let axes = axes[cut..].into();
-            let selection = InOrder { offset: offset + src_offset as usize, dst: 0, axes, itemsize };
-            let memory = memory.wrapping_offset(dst + dst_offset);
+        scatter::for_each_run(&axes[..cut], |src, dst| {
+            let offset = all.offset + src as usize;
+            let selection = InOrder { offset, dst: 0, axes: axes[cut..].into(), itemsize };
+            let memory = memory.wrapping_offset(all.dst + dst);
             parts.push(Self { selection, memory, past_cache, done: 0 });
         });
         parts

@@ -89,11 +89,12 @@ pub unsafe fn read(
     let selection = InOrder::new(selection);
     let (first, to) = (start + selection.offset as u64, memory.wrapping_offset(selection.dst));
     let mut bytes = 0;
-    let mut block = |src: isize, dst: isize, axes: &[Axis], span: usize| -> Result<()> {
+    // What is in the caches anyway is copied once, by the system.
+    let rows = |axes: &[Axis]| Rows::of(axes, itemsize).filter(|_| !past_cache);
+    let mut block = |src: isize, dst: isize, axes: &[Axis], rows: Option<Rows>, span: usize| -> Result<()> {
         let (from, to) = (first + src as u64, to.wrapping_offset(dst));
         bytes += span as u64;
-        // What is in the caches anyway is copied once, by the system.
-        if let Some(rows) = Rows::of(axes, itemsize).filter(|_| !past_cache)
+        if let Some(rows) = rows
             // SAFETY: the caller's promise: rows are of selected elements.
             && unsafe { file.read_parts(from, rows.starts(to), rows.bytes) }
         {
@@ -106,7 +107,7 @@ pub unsafe fn read(
         Ok(())
     };
     if selection.axes.is_empty() {
-        return block(0, 0, &[], itemsize).map(|()| bytes);
+        return block(0, 0, &[], rows(&[]), itemsize).map(|()| bytes);
     }
     let cut = selection.cut();
     let axis = selection.axes[cut];
@@ -123,10 +124,10 @@ pub unsafe fn read(
         let span = (per_block - 1) * axis.src as usize + selection.span(cut + 1);
         let mut outer: Dims<Axis> = selection.axes[..cut].into();
         outer.push(Axis { count: blocks, src: n * axis.src, dst: n * axis.dst });
-        let mut result = Ok(());
+        let (mut result, rows) = (Ok(()), rows(&inner));
         scatter::for_each_run(&outer, |src, dst| {
             if result.is_ok() {
-                result = block(src + skip * axis.src, dst + skip * axis.dst, &inner, span);
+                result = block(src + skip * axis.src, dst + skip * axis.dst, &inner, rows, span);
             }
         });
         result?;

@@ -64,7 +64,11 @@ pub unsafe fn read(
         Arc::new(Turn::new(options.max_requests, options.max_bytes))
     };
     let lane = Arc::new(Lane::within(options.max_bytes));
-    let (strip, more) = strip::of_files(&placements, &plan, past_cache, &options, operation.live().config());
+    let (strip, more) = if remote {
+        (1, 0)
+    } else {
+        strip::of_files(&placements, &plan, past_cache, &options, operation.live().config())
+    };
     let holds = local::memory_of_any(&placements, &options) + more;
     let (next, ending) = (AtomicUsize::new(0), Ending::Together(completer));
     submit(

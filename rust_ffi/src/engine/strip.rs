@@ -4,7 +4,6 @@
 //! parts costs several times as much as one that is written as a whole; and neighbours would be written by two threads.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::array::Array;
 use super::codec::ChunkCodec;
@@ -46,7 +45,8 @@ pub fn length(
     most.into_iter().min().map_or(1, |n| n.max(1) as usize)
 }
 
-/// How many cells of a read make a strip, and bytes that it holds besides those of one chunk. Of files that are no shards.
+/// How many cells of a read of files make a strip, and bytes that it holds besides those of one chunk. Of shards, inner
+/// chunks do, see [`length`].
 pub(super) fn of_files(
     placements: &[Placement],
     plan: &Plan,
@@ -54,10 +54,8 @@ pub(super) fn of_files(
     options: &IoOptions,
     config: &RuntimeConfig,
 ) -> (usize, u64) {
-    let is_remote = placements.iter().any(|placement| placement.array.store().is_remote());
-    let is_sharded = |array: &&Arc<Array>| array.inner_chunk_shape().is_some();
     let first = placements.first().map(|placement| &placement.array);
-    match first.filter(|array| !is_remote && !is_sharded(array)) {
+    match first.filter(|array| array.inner_chunk_shape().is_none()) {
         None => (1, 0),
         Some(array) => {
             let length = length(array, plan, plan.count(), past_cache, options, config);
