@@ -40,7 +40,6 @@ BLOSC = {
     "name": "blosc",
     "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
 }
-GZIP = {"name": "gzip", "configuration": {"level": 1}}
 CORRUPTIONS = [
     ("raw", [simple.LITTLE], ["truncated", "empty", "one byte short", "one byte long"]),
     ("zstd", [simple.LITTLE, simple.ZSTD], ["truncated", "empty", "one byte short", "noise"]),
@@ -51,7 +50,7 @@ CORRUPTIONS = [
         ["flipped bit", "flipped bit at the end", "truncated", "empty"],
     ),
     ("zstd-crc32c", [simple.LITTLE, simple.ZSTD, simple.CRC32C], ["flipped bit", "truncated", "noise"]),
-    ("gzip", [simple.LITTLE, GZIP], ["truncated", "empty", "noise", "flipped bit at the end"]),
+    ("gzip", [simple.LITTLE, simple.GZIP], ["truncated", "empty", "noise", "flipped bit at the end"]),
     ("blosc", [simple.LITTLE, BLOSC], ["truncated", "empty", "noise", "one byte short"]),
 ]
 

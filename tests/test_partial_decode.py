@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import simple
 from helpers.counting import Counted
 
 from zarrs_c import sync
@@ -130,7 +131,7 @@ COMPRESSORS = {
     "zstd, checked": [zstd(checksum=True), {"name": "crc32c"}],
     "blosc lz4": [blosc()],
     "blosc zstd, bits": [blosc("zstd", "bitshuffle")],
-    "gzip": [{"name": "gzip", "configuration": {"level": 1}}],
+    "gzip": [simple.GZIP],
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 ZSTD = {"name": "zstd", "configuration": {"level": 1}}
+GZIP = {"name": "gzip", "configuration": {"level": 1}}
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC32C = {"name": "crc32c"}
 
@@ -86,7 +87,7 @@ def store_slow(path, chunks=400, chunk_bytes=4 << 20) -> Stored:
         path / "one",
         row,
         (1, chunk_bytes),
-        codecs=[{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}],
+        codecs=[{"name": "bytes"}, GZIP],
     )
     metadata = json.loads((one.path / "zarr.json").read_text())
     metadata["shape"][0] = chunks

@@ -43,9 +43,8 @@ MEMORY = """
 """
 
 
-GZIP = {"name": "gzip", "configuration": {"level": 1}}
 # Of zstd alone no more is held than its window.
-CODECS = {"zstd twice": [simple.ZSTD, simple.ZSTD], "gzip": [GZIP], "crc32c": [simple.CRC32C]}
+CODECS = {"zstd twice": [simple.ZSTD, simple.ZSTD], "gzip": [simple.GZIP], "crc32c": [simple.CRC32C]}
 
 
 @pytest.mark.parametrize("codecs", CODECS.values(), ids=CODECS)
